@@ -1,0 +1,45 @@
+// swift-tools-version:6.1
+import PackageDescription
+
+let package = Package(
+  name: "xtcpd",
+  products: [.executable(name: "xtcpd", targets: ["xtcpd"])],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+  ],
+  targets: [
+    // C: system libraries and thin shims, nothing else.
+    .systemLibrary(name: "CLiburing", pkgConfig: "liburing", providers: [.apt(["liburing-dev"])]),
+    .systemLibrary(name: "CLibYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+    .target(name: "CLinux"),
+
+    .target(name: "Config", dependencies: ["CLibYAML"]),
+    .target(name: "Records"),
+    .target(name: "IO", dependencies: ["CLinux", "CLiburing"]),
+    .target(name: "Sinks", dependencies: ["IO"]),
+    .target(
+      name: "Pipelines",
+      dependencies: [
+        "Config", "Records", "IO", "Sinks",
+        .product(name: "Logging", package: "swift-log"),
+      ]),
+    .executableTarget(
+      name: "xtcpd",
+      dependencies: [
+        "Config", "Records", "IO", "Pipelines",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ]),
+
+    .testTarget(name: "ConfigTests", dependencies: ["Config"]),
+    .testTarget(
+      name: "RecordsTests",
+      dependencies: ["Records", .product(name: "SwiftProtobuf", package: "swift-protobuf")]),
+    .testTarget(name: "IOTests", dependencies: ["IO"]),
+    .testTarget(name: "SinksTests", dependencies: ["Sinks"]),
+    .testTarget(name: "PipelinesTests", dependencies: ["Pipelines"]),
+  ],
+  swiftLanguageModes: [.v6]
+)
