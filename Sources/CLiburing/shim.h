@@ -1,8 +1,8 @@
-// <features.h> and <sys/types.h> come first: otherwise `fd_set` clashes with Glibc's module in debug builds.
+// <features.h> and <sys/types.h> come first, and before _GNU_SOURCE: otherwise `fd_set` differs from the one in Glibc's module.
+#include <features.h>
+#include <sys/types.h>
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
-#include <features.h>
-#include <sys/types.h>
 #include <sys/eventfd.h>
 #include <liburing.h>

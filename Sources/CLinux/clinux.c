@@ -1,5 +1,37 @@
 #define _GNU_SOURCE
 #include "clinux.h"
+#include <pthread.h>
 #include <sched.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/uio.h>
 
 int clinux_setns_net(int fd) { return setns(fd, CLONE_NEWNET); }
+
+int clinux_setns_uts(int fd) { return setns(fd, CLONE_NEWUTS); }
+
+const char *clinux_errno_name(int code) { return strerrorname_np(code); }
+
+ssize_t clinux_write_nowait(int fd, const void *bytes, size_t count) {
+  struct iovec vector = {(void *)bytes, count};
+  return pwritev2(fd, &vector, 1, -1, RWF_NOWAIT);
+}
+
+int clinux_name_thread(const char *name) { return pthread_setname_np(pthread_self(), name); }
+
+static int get_limit(int resource, uint64_t *soft, uint64_t *hard) {
+  struct rlimit limit;
+  if (getrlimit(resource, &limit) != 0) return -1;
+  *soft = limit.rlim_cur;
+  *hard = limit.rlim_max;
+  return 0;
+}
+
+int clinux_memlock_limit(uint64_t *soft, uint64_t *hard) { return get_limit(RLIMIT_MEMLOCK, soft, hard); }
+
+int clinux_set_memlock_limit(uint64_t soft, uint64_t hard) {
+  struct rlimit limit = {soft, hard};
+  return setrlimit(RLIMIT_MEMLOCK, &limit);
+}
+
+int clinux_nofile_limit(uint64_t *soft, uint64_t *hard) { return get_limit(RLIMIT_NOFILE, soft, hard); }

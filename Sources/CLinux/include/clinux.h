@@ -2,7 +2,32 @@
 #ifndef CLINUX_H
 #define CLINUX_H
 
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <sys/types.h>
+
 /// setns(2) into a network namespace. Returns 0, or -1 with errno set.
 int clinux_setns_net(int fd);
+
+/// setns(2) into a UTS namespace. Returns 0, or -1 with errno set.
+int clinux_setns_uts(int fd);
+
+/// The symbolic name of an errno value, strerrorname_np(3), or NULL for an unknown one.
+const char *clinux_errno_name(int code);
+
+/// pwritev2(2) at the current position with RWF_NOWAIT: -1 and EAGAIN instead of blocking, EOPNOTSUPP where the file cannot.
+ssize_t clinux_write_nowait(int fd, const void *bytes, size_t count);
+
+/// pthread_setname_np(3) on the calling thread; `name` has at most 15 bytes.
+int clinux_name_thread(const char *name);
+
+/// getrlimit(2) / setrlimit(2) on RLIMIT_MEMLOCK and RLIMIT_NOFILE. Return 0, or -1 with errno set.
+int clinux_memlock_limit(uint64_t *soft, uint64_t *hard);
+int clinux_set_memlock_limit(uint64_t soft, uint64_t hard);
+int clinux_nofile_limit(uint64_t *soft, uint64_t *hard);
 
 #endif

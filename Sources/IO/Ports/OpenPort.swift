@@ -1,0 +1,48 @@
+/// Which port somebody asks for, with the spellings of the configuration.
+public enum PortChoice: String, CaseIterable, Sendable {
+  /// The ring where it can be had, else plain calls.
+  case auto
+  /// The ring, or an error.
+  case ioUring = "io_uring"
+  /// Plain calls.
+  case syscall
+}
+
+/// The sizes of a port's pools.
+public struct PortOptions: Sendable {
+  /// Receive buffers of 32 KiB, at least 1, at most 32,768 (entries of a provided-buffer ring).
+  public var receiveBuffers: Int
+  /// Operations in flight at once, at least 1.
+  public var operations: Int
+  /// Completions that the kernel keeps room for; `nil`: as many as can be outstanding. What does not fit overflows
+  /// into kernel memory and is not lost (IORING_FEAT_NODROP).
+  var completions: Int?
+  /// Entries of the submission queue; `nil`: `operations`, at most 1,024. A full queue is submitted on the spot.
+  var submissions: Int?
+
+  public init(receiveBuffers: Int, operations: Int) {
+    self.receiveBuffers = min(max(1, receiveBuffers), 32_768)
+    self.operations = max(1, operations)
+  }
+}
+
+/// A port and, if `auto` had to do without a ring, why.
+public struct OpenedPort {
+  public let port: any Port
+  /// Why there is no ring although `auto` prefers one; to be logged once.
+  public let refusal: PortError?
+}
+
+/// Opens a port on the calling thread, to which it belongs from then on.
+public func openPort(_ choice: PortChoice, _ options: PortOptions) throws(PortError) -> OpenedPort {
+  switch choice {
+  case .ioUring: return OpenedPort(port: try RingPort(options), refusal: nil)
+  case .syscall: return OpenedPort(port: try SyscallPort(options), refusal: nil)
+  case .auto:
+    do throws(PortError) {
+      return OpenedPort(port: try RingPort(options), refusal: nil)
+    } catch {
+      return OpenedPort(port: try SyscallPort(options), refusal: error)
+    }
+  }
+}
