@@ -1,0 +1,141 @@
+/// The JSON Schema of configuration files (draft 2020-12), for editors and CI: completes keys, shows what they mean, and
+/// checks what a schema can check. Rules that concern several settings remain to `xtcpd check`.
+public enum JSONSchema {
+  /// The schema as text; committed as schema/config.schema.json.
+  public static func text() -> String { schema.text() + "\n" }
+
+  private static var schema: JSONValue {
+    .object([
+      .init("$schema", .string("https://json-schema.org/draft/2020-12/schema")),
+      .init("title", .string("xtcpd configuration")),
+      .init("description", .string("Configuration of xtcpd, which reads the state of every TCP socket of a host.")),
+      .init("type", .string("object")),
+      .init("required", .strings([Section.version.rawValue, Section.pipelines.rawValue])),
+      .init("additionalProperties", .boolean(false)),
+      .init("properties", .object(Section.allCases.map { .init($0.rawValue, section($0)) })),
+      .init(
+        "$defs",
+        .object([
+          .init("pipeline", object(SettingsList.pipeline)),
+          .init("sink", sink), .init("pipelineSink", pipelineSink),
+          .init("selector", ValueType<NamespaceSelector>.definition),
+        ])),
+    ])
+  }
+
+  private typealias Section = SettingsList.Section
+
+  private static func section(_ section: Section) -> JSONValue {
+    let doc = JSONValue.Member("description", .string(section.doc))
+    switch section {
+    case .version: return .object([doc, .init("const", .integer(1))])
+    case .global: return JSONValue.object([doc]).adding(members(of: object(SettingsList.global)))
+    case .defaults: return .object([doc, .init("$ref", .string("#/$defs/pipeline"))])
+    case .sinks: return named(doc, "#/$defs/sink", atLeastOne: false)
+    case .pipelines: return named(doc, "#/$defs/pipeline", atLeastOne: true)
+    }
+  }
+
+  private static func named(_ doc: JSONValue.Member, _ reference: String, atLeastOne: Bool) -> JSONValue {
+    var members: [JSONValue.Member] = [doc, .init("type", .string("object"))]
+    if atLeastOne { members.append(.init("minProperties", .integer(1))) }
+    members.append(.init("propertyNames", .object(.init("pattern", .string(SettingsList.namePattern)))))
+    members.append(.init("additionalProperties", .object(.init("$ref", .string(reference)))))
+    return .object(members)
+  }
+
+  /// The mapping that holds a table's settings, inner mappings included.
+  private static func object<Root>(_ table: SettingsTable<Root>, under path: String = "") -> JSONValue {
+    var members: [JSONValue.Member] = []
+    if let doc = table.groups.first(where: { $0.path == path })?.doc {
+      members.append(.init("description", .string(doc)))
+    }
+    members.append(.init("type", .string("object")))
+    members.append(.init("additionalProperties", .boolean(false)))
+    members.append(.init("properties", .object(properties(table, under: path))))
+    return .object(members)
+  }
+
+  private static func properties<Root>(_ table: SettingsTable<Root>, under path: String) -> [JSONValue.Member] {
+    let start = path.isEmpty ? "" : path + "."
+    var members: [JSONValue.Member] = []
+    for setting in table.settings where setting.description.path.hasPrefix(start) {
+      let rest = setting.description.path.dropFirst(start.count)
+      let key = String(rest.prefix { $0 != "." })
+      if members.contains(where: { $0.key == key }) { continue }
+      members.append(.init(key, rest == key ? property(setting) : object(table, under: start + key)))
+    }
+    return members
+  }
+
+  private static func property<Root>(_ setting: Setting<Root>) -> JSONValue {
+    var members = [JSONValue.Member("description", .string(setting.description.doc))]
+    members += self.members(of: setting.description.schema)
+    if let builtIn = setting.builtIn { members.append(.init("default", json(builtIn))) }
+    return .object(members)
+  }
+
+  /// A sink of the section `sinks`: which settings it takes depends on its type.
+  private static var sink: JSONValue {
+    .object([
+      .init("type", .string("object")), .init("required", .strings(["type"])),
+      .init("properties", .object([.init("type", typeProperty)])),
+      .init("oneOf", .array(SinkType.all.map(variant))),
+    ])
+  }
+
+  private static var typeProperty: JSONValue {
+    .object([
+      .init(
+        "description",
+        .string("What the sink is. " + SinkType.all.map { "`\($0.name)`: \($0.doc)" }.joined(separator: " ")))
+    ])
+  }
+
+  private static func variant(_ type: SinkType) -> JSONValue {
+    let names = ([type.name] + type.aliases).map(JSONValue.string)
+    // An unquoted `null` is YAML's null.
+    let words = type.aliases.contains("null") ? names + [.null] : names
+    let required = ["type"] + type.table.settings.map(\.description).filter(\.isRequired).map(\.path)
+    return .object([
+      .init("title", .string(type.name)), .init("description", .string(type.doc)),
+      .init("required", .strings(required)), .init("additionalProperties", .boolean(false)),
+      .init(
+        "properties",
+        .object([.init("type", .object([.init("enum", .array(words))]))] + properties(type.table, under: ""))),
+    ])
+  }
+
+  /// A sink of a pipeline: defined in place, or a reference that may change any setting of any type but the type.
+  private static var pipelineSink: JSONValue {
+    var settings: [JSONValue.Member] = []
+    for member in SinkType.all.flatMap({ properties($0.table, under: "") })
+    where !settings.contains(where: { $0.key == member.key }) {
+      settings.append(member)
+    }
+    let reference = JSONValue.object([
+      .init("type", .string("object")), .init("title", .string("a sink of the section `sinks`")),
+      .init("additionalProperties", .boolean(false)), .init("properties", .object(settings)),
+    ])
+    return .object([
+      .init("if", .object([.init("required", .strings(["type"]))])),
+      .init("then", .object([.init("$ref", .string("#/$defs/sink"))])), .init("else", reference),
+    ])
+  }
+
+  private static func members(of value: JSONValue) -> [JSONValue.Member] {
+    if case .object(let members) = value { members } else { [] }
+  }
+
+  /// A default as JSON: numbers and booleans only where they are not quoted.
+  private static func json(_ node: Node) -> JSONValue {
+    switch node.content {
+    case .sequence(let elements): return .array(elements.map(json))
+    case .mapping(let entries): return .object(entries.map { .init($0.key, json($0.value)) })
+    case .scalar(let scalar):
+      if let integer = ScalarForm.integer(node) { return .integer(integer) }
+      if scalar.isPlain, let boolean = Bool(scalar.text) { return .boolean(boolean) }
+      return .string(scalar.text)
+    }
+  }
+}

@@ -1,0 +1,69 @@
+/// The rules that concern more than one setting of a pipeline; they hold for effective values, wherever these come from.
+struct PipelineRules {
+  let settings: PipelineSettings
+  /// All layers merged, for the marks.
+  let effective: Node
+  /// The pipeline as it stands in the file.
+  let entry: Node.Entry
+
+  /// Reports every rule that is broken.
+  func check(_ problems: inout Problems) {
+    checkTimeout(&problems)
+    checkReceiveBuffers(&problems)
+    checkSinks(&problems)
+  }
+
+  /// A dump that may take as long as the interval would make polls overlap.
+  private func checkTimeout(_ problems: inout Problems) {
+    guard let timeout = settings.explicitTimeout, timeout >= settings.interval else { return }
+    let (lower, upper) = (Units.text(timeout), Units.text(settings.interval))
+    report(
+      ("timeout", "`timeout` is set here"), ("interval", "`interval` is set here"),
+      "`timeout` (\(lower)) must be below `interval` (\(upper)); lower it, or leave it out for 80% of the interval",
+      &problems)
+  }
+
+  /// Every receive in flight has a buffer.
+  private func checkReceiveBuffers(_ problems: inout Problems) {
+    let (batch, buffers) = (settings.reader.recvBatch, settings.pools.receiveBuffers)
+    guard batch > buffers else { return }
+    report(
+      ("reader.recv_batch", "`reader.recv_batch` is set here"),
+      ("pools.receive_buffers", "`pools.receive_buffers` is set here"),
+      "`reader.recv_batch` (\(batch)) must not exceed `pools.receive_buffers` (\(buffers)): each receive in flight "
+        + "needs a buffer; set `pools.receive_buffers` to \(batch) or `reader.recv_batch` to \(buffers)", &problems)
+  }
+
+  private func checkSinks(_ problems: inout Problems) {
+    guard let sinks = effective.node(at: "sinks") else {
+      problems.error(
+        entry.keyMark, "pipeline `\(entry.key)` has no sink; add one, such as `sinks: { out: { type: stdout } }`")
+      return
+    }
+    guard let entries = sinks.entries, !problems.hasError(at: sinks.mark) else { return }
+    if entries.isEmpty {
+      problems.error(sinks.mark, "`sinks` is empty; a pipeline needs at least one sink")
+    } else if settings.sinks.count == entries.count, !settings.sinks.contains(where: \.isEnabled) {
+      problems.error(
+        entry.keyMark, "every sink of pipeline `\(entry.key)` is disabled; enable one or disable the pipeline")
+    }
+  }
+
+  /// Reports that two settings do not go together, once if both are inherited: at the one that the pipeline itself
+  /// sets, else at the first that stands in a file; the other one is noted. Values that are wrong by themselves have
+  /// been reported already.
+  private func report(
+    _ first: (path: String, note: String), _ second: (path: String, note: String), _ message: String,
+    _ problems: inout Problems
+  ) {
+    guard let one = effective.node(at: first.path), let other = effective.node(at: second.path) else { return }
+    if problems.hasError(at: one.mark) || problems.hasError(at: other.mark) { return }
+    let firstIsOwn = entry.value.node(at: first.path) != nil
+    let secondIsOwn = entry.value.node(at: second.path) != nil
+    if one.mark.isBuiltIn || (secondIsOwn && !firstIsOwn) {
+      problems.error(other.mark, message, notes: [(one.mark, first.note)])
+    } else {
+      problems.error(one.mark, message, notes: [(other.mark, second.note)])
+    }
+  }
+}

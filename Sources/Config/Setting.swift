@@ -1,0 +1,137 @@
+/// What a changed value costs a running daemon.
+enum ReloadClass: String, CaseIterable, Sendable {
+  /// Taken over at the next poll.
+  case live
+  /// The pipeline is made anew.
+  case pipeline
+  /// Held by the process as a whole.
+  case process
+}
+
+/// What the reference and the JSON Schema say of one setting.
+struct SettingDescription: Sendable {
+  /// Dotted, relative to its table: `reader.recv_batch`.
+  let path: String
+  let type: String
+  let allowed: String
+  /// The default as it would be written in YAML; nil if there is none.
+  let defaultText: String?
+  /// What holds when the key is left out and there is no default.
+  let otherwise: String?
+  /// Whether the key must be there.
+  let isRequired: Bool
+  let reload: ReloadClass
+  /// One sentence, starting with a capital, for people who run xtcpd.
+  let doc: String
+  let schema: JSONValue
+}
+
+/// One entry of the list of settings: what it is called, what it may hold, where it goes.
+struct Setting<Root>: Sendable {
+  let description: SettingDescription
+  /// Reads a value and stores it; reports what is wrong instead if something is.
+  let apply: @Sendable (Node, inout Root, inout Reading) -> Void
+  /// The default as a tree, the lowest layer of every merge; nil if there is none.
+  let builtIn: Node?
+
+  init<Value>(
+    _ path: String, _ target: any WritableKeyPath<Root, Value> & Sendable, _ type: ValueType<Value>,
+    default defaultText: String? = nil, otherwise: String? = nil, required: Bool = false, reload: ReloadClass,
+    _ doc: String
+  ) {
+    description = SettingDescription(
+      path: path, type: type.name, allowed: type.allowed, defaultText: defaultText, otherwise: otherwise,
+      isRequired: required, reload: reload, doc: doc, schema: type.schema)
+    builtIn = defaultText.flatMap(Node.init(builtIn:))
+    apply = { node, root, reading in
+      if let value = type.read(node, path, &reading) { root[keyPath: target] = value }
+    }
+  }
+}
+
+/// The settings that one kind of mapping can hold.
+struct SettingsTable<Root>: Sendable {
+  /// What holds them, for messages: "a pipeline".
+  let title: String
+  /// Where the mapping stands in a file, for suggestions: `defaults` for what pipelines hold.
+  let prefix: String
+  let settings: [Setting<Root>]
+  /// What each inner mapping is about, by path.
+  let groups: [(path: String, doc: String)]
+  /// All defaults as one tree.
+  let builtIn: Node
+
+  init(title: String, prefix: String, groups: [(path: String, doc: String)] = [], _ settings: [Setting<Root>]) {
+    self.title = title
+    self.prefix = prefix
+    self.groups = groups
+    self.settings = settings
+    var layer = Node.emptyMapping(at: .builtIn)
+    for setting in settings {
+      guard let value = setting.builtIn else { continue }
+      layer = layer.merged(under: Node.nested(value, at: setting.description.path))
+    }
+    builtIn = layer
+  }
+
+  var paths: [String] { settings.map(\.description.path) }
+
+  /// Reads a mapping into `root`; everything that is wrong with it is reported.
+  func read(_ node: Node, into root: inout Root, _ reading: inout Reading) {
+    read(node, under: "", into: &root, &reading)
+  }
+
+  /// Fills in every default.
+  func readDefaults(into root: inout Root) {
+    var reading = Reading(problems: Problems(), vocabulary: Vocabulary(columns: []))
+    read(builtIn, into: &root, &reading)
+  }
+
+  private func read(_ node: Node, under path: String, into root: inout Root, _ reading: inout Reading) {
+    guard let entries = node.entries else {
+      reading.mismatch(path.isEmpty ? title : path, "a mapping", node)
+      return
+    }
+    for entry in entries where !reading.problems.isFull {
+      let entryPath = path.isEmpty ? entry.key : "\(path).\(entry.key)"
+      if let setting = settings.first(where: { $0.description.path == entryPath }) {
+        setting.apply(entry.value, &root, &reading)
+      } else if settings.contains(where: { $0.description.path.hasPrefix(entryPath + ".") }) {
+        read(entry.value, under: entryPath, into: &root, &reading)
+      } else {
+        reading.problems.error(
+          entry.keyMark, "unknown key \(entry.key.quotedForMessage) in \(path.isEmpty ? title : "`\(path)`")",
+          suggestion: suggestion(for: entry.key, under: path))
+      }
+    }
+  }
+
+  /// What was probably meant by an unknown key: the same key in another mapping of this table, a sibling that is spelled
+  /// almost like it, the same key in another table.
+  private func suggestion(for key: String, under path: String) -> String? {
+    if let moved = paths.first(where: { $0.hasSuffix(".\(key)") }) { return moved }
+    let start = path.isEmpty ? "" : path + "."
+    let siblings = paths.filter { $0.hasPrefix(start) }.map { String($0.dropFirst(start.count).prefix { $0 != "." }) }
+    if let near = Suggestion.nearest(key, in: siblings) { return near }
+    return SettingsList.everyPath.first { $0 == key || $0.hasSuffix(".\(key)") }
+  }
+}
+
+extension Node {
+  /// A default from the settings list, written in YAML; nil if it is not YAML, which a test rules out.
+  init?(builtIn text: String) {
+    var problems = Problems()
+    let source = Source(name: "built-in defaults", bytes: Array(text.utf8))
+    guard var node = Composer.compose(source, index: Mark.builtIn.source, problems: &problems) else { return nil }
+    node.mark = .builtIn
+    self = node
+  }
+
+  /// `value` at the end of a chain of mappings.
+  static func nested(_ value: Node, at path: String) -> Node {
+    path.split(separator: ".").reversed().reduce(value) { inner, key in
+      let entry = Entry(key: String(key), keyMark: .builtIn, value: inner)
+      return Node(content: .mapping([entry]), mark: .builtIn, weight: 1 + inner.weight)
+    }
+  }
+}

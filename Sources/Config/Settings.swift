@@ -1,0 +1,183 @@
+/// Everything a configuration file says, typed, checked and with every default filled in.
+///
+/// The stored properties below start out blank; each default stands once, in `SettingsList`, and is read from there.
+public struct Settings: Sendable, Equatable {
+  /// The version of the file's format; 1 is the only one.
+  public var version = 0
+  /// What belongs to the process rather than to one pipeline.
+  public var global = GlobalSettings.blank
+  /// The enabled pipelines in the order of the file, at least one.
+  public var pipelines: [PipelineSettings] = []
+}
+
+/// What belongs to the process rather than to one pipeline.
+public struct GlobalSettings: Sendable, Equatable {
+  /// Column `hostname` of every row; nil means `auto`: the UTS name of PID 1.
+  public var hostname: String?
+  /// Column `location` of every row.
+  public var location = ""
+  /// Column `label` of every row of a pipeline that sets none of its own.
+  public var label = ""
+  /// Column `tag` of every row of a pipeline that sets none of its own.
+  public var tag = ""
+  /// How network namespaces are found.
+  public var discovery = DiscoverySettings()
+  /// Where the kernel's file systems are mounted.
+  public var paths = PathSettings()
+  /// What is logged, and how.
+  public var log = LogSettings()
+
+  static let blank = GlobalSettings(unset: ())
+
+  private init(unset: Void) {}
+
+  /// The settings of a file that says nothing in its `global` section.
+  public init() {
+    self = Self.blank
+    SettingsList.global.readDefaults(into: &self)
+  }
+}
+
+/// How network namespaces are found.
+public struct DiscoverySettings: Sendable, Equatable {
+  /// Time between two scans of /proc.
+  public var interval = Duration.zero
+  /// Namespaces beyond this number are not read.
+  public var maxNamespaces = 0
+}
+
+/// Where the kernel's file systems are mounted. All paths are absolute.
+public struct PathSettings: Sendable, Equatable {
+  /// The proc file system whose processes are scanned.
+  public var proc = ""
+  /// Directories whose mounts name namespaces, the first one wins.
+  public var netns: [String] = []
+}
+
+/// What is logged, and how.
+public struct LogSettings: Sendable, Equatable {
+  public var level = LogLevel.info
+  public var format = LogFormat.text
+}
+
+/// One pipeline with its effective settings: built-in, then `defaults`, then its own.
+public struct PipelineSettings: Sendable, Equatable {
+  /// The key under `pipelines`: 1 to 64 of `A-Za-z0-9_.-`.
+  public var name: String
+  /// Time from one poll to the next.
+  public var interval = Duration.zero
+  /// The timeout of a namespace's dump as set; nil means `auto`.
+  public var explicitTimeout: Duration?
+  /// Where in time the polls lie.
+  public var align = Alignment.spread
+  /// Column `label` of every row.
+  public var label = ""
+  /// Column `tag` of every row.
+  public var tag = ""
+  /// The kernel attributes asked for.
+  public var attributes: Set<AttributeName> = []
+  /// How sockets are read.
+  public var reader = ReaderSettings()
+  /// How many buffers of each kind the pipeline owns.
+  public var pools = PoolSettings()
+  /// When a batch is full.
+  public var batch = BatchSettings()
+  /// The socket states that are kept; never empty.
+  public var states: Set<StateName> = []
+  /// One of this many sockets is kept, chosen by cookie; 1 keeps all.
+  public var sampleEvery = 0
+  /// The namespaces that are read.
+  public var namespaces = NamespaceSelection()
+  /// Where rows go; at least one.
+  public var sinks: [SinkSettings] = []
+  /// A disabled pipeline is checked but does not reach `Settings.pipelines`.
+  var isEnabled = true
+
+  /// How long the dump of one namespace may take; `auto` is 80% of the interval, at most 5 s.
+  public var timeout: Duration { explicitTimeout ?? min(.seconds(5), interval * 8 / 10) }
+
+  /// The pipeline that a file gets by naming it and saying nothing else, its sinks excepted: it has none.
+  public init(name: String) {
+    self.name = name
+    SettingsList.pipeline.readDefaults(into: &self)
+  }
+
+  init(blank name: String) { self.name = name }
+}
+
+/// How sockets are read.
+public struct ReaderSettings: Sendable, Equatable {
+  public var mode = ReaderMode.auto
+  /// Receives in flight at once, one for each namespace being dumped; never above `PoolSettings.receiveBuffers`.
+  public var recvBatch = 0
+  /// Completions reaped from the ring at a time.
+  public var cqeBatch = 0
+}
+
+/// How many buffers of each kind a pipeline owns.
+public struct PoolSettings: Sendable, Equatable {
+  /// Buffers of 32 KiB that datagrams of the kernel are received into.
+  public var receiveBuffers = 0
+  /// Batches being encoded or written.
+  public var batches = 0
+}
+
+/// When a batch is full: whichever limit is reached first.
+public struct BatchSettings: Sendable, Equatable {
+  public var rows = 0
+  /// Bytes of encoded rows.
+  public var bytes = 0
+  /// Time since the first row; zero: the end of a poll flushes.
+  public var maxAge = Duration.zero
+}
+
+/// One sink of one pipeline with its effective settings: built-in, then `sinks`, then the pipeline's own.
+public struct SinkSettings: Sendable, Equatable {
+  /// The key under `sinks`: 1 to 64 of `A-Za-z0-9_.-`.
+  public var name: String
+  /// What the sink is, with what only that type of sink has.
+  public var kind: SinkKind
+  /// How rows are encoded.
+  public var format = FormatName.jsonl
+  /// The columns in the order they are written, for formats that have columns; nil means all.
+  public var columns: [String]?
+  /// A disabled sink is checked but does not reach `PipelineSettings.sinks`.
+  var isEnabled = true
+
+  /// A sink of the given kind that writes every column.
+  public init(name: String, kind: SinkKind, format: FormatName = .jsonl, columns: [String]? = nil) {
+    self.name = name
+    self.kind = kind
+    self.format = format
+    self.columns = columns
+  }
+}
+
+/// What a sink is, with what only that type of sink has.
+public enum SinkKind: Sendable, Equatable {
+  case stdout
+  case stderr
+  case file(FileSinkSettings)
+  /// Counts and discards.
+  case blackhole
+
+  /// The settings of a file sink, for the settings list to write through.
+  var file: FileSinkSettings {
+    get { if case .file(let settings) = self { settings } else { FileSinkSettings() } }
+    set { self = .file(newValue) }
+  }
+}
+
+/// Where a file sink appends.
+public struct FileSinkSettings: Sendable, Equatable {
+  /// An absolute path.
+  public var path: String
+  /// Permission bits of a file that the sink creates, before the umask.
+  public var mode: UInt32
+
+  /// A file sink; 0640 is what a file gets that no one else shall read.
+  public init(path: String = "", mode: UInt32 = 0o640) {
+    self.path = path
+    self.mode = mode
+  }
+}

@@ -1,0 +1,78 @@
+/// One type of sink: its name in `type:` and the settings that it takes. A new type of sink is one entry in `all`.
+struct SinkType: Sendable {
+  let name: String
+  let aliases: [String]
+  let doc: String
+  /// What the settings are read into.
+  let blank: SinkKind
+  let table: SettingsTable<SinkSettings>
+
+  static let all = [
+    SinkType("stdout", "Standard output.", .stdout),
+    SinkType("stderr", "Standard error, which the log goes to as well.", .stderr),
+    SinkType(
+      "file", "A file that is appended to, made if it is not there, and opened again when its path names another one.",
+      .file(FileSinkSettings()),
+      [
+        Setting(
+          "path", \.kind.file.path, .path, required: true, reload: .pipeline,
+          "The file; symbolic links are not followed."),
+        Setting(
+          "mode", \.kind.file.mode, .fileMode, default: "\"0640\"", reload: .pipeline,
+          "Permission bits of a file that is made, less the umask."),
+      ]),
+    SinkType("blackhole", aliases: ["null"], "Counts and discards.", .blackhole),
+  ]
+
+  /// The names that `type` can have, aliases not included.
+  static let names = all.map(\.name)
+
+  private init(
+    _ name: String, aliases: [String] = [], _ doc: String, _ blank: SinkKind, _ own: [Setting<SinkSettings>] = []
+  ) {
+    self.name = name
+    self.aliases = aliases
+    self.doc = doc
+    self.blank = blank
+    table = SettingsTable(title: "a sink of type `\(name)`", prefix: "sinks.NAME.", Self.common + own)
+  }
+
+  /// What every sink has besides `type`.
+  private static let common: [Setting<SinkSettings>] = [
+    Setting(
+      "enabled", \.isEnabled, .boolean, default: "true", reload: .pipeline,
+      "`false`: the sink is checked but nothing is sent to it."),
+    Setting("format", \.format, .choice, default: "jsonl", reload: .pipeline, "How rows are encoded."),
+    Setting(
+      "columns", \.columns, .columns, otherwise: "all columns", reload: .pipeline,
+      "For `csv` and `tsv`: the columns to write, in this order; `xtcpd schema fields` lists them."),
+  ]
+
+  /// The type that a `type:` names, or nil after reporting. `null` may stand unquoted, so YAML's null is an alias too.
+  static func named(by node: Node, _ reading: inout Reading) -> SinkType? {
+    let word = node.isNull && node.scalar?.text.isEmpty == false ? "null" : node.scalar?.text
+    if let word, let type = all.first(where: { $0.name == word || $0.aliases.contains(word) }) { return type }
+    let suggestion = word.flatMap { Suggestion.nearest($0, in: names) }
+    reading.mismatch("type", "one of \(names.joined(separator: ", "))", node, suggestion: suggestion)
+    return nil
+  }
+}
+
+extension ValueType where Value == [String]? {
+  /// Names of columns, checked against the vocabulary.
+  static var columns: ValueType {
+    let name = ValueType<String>(name: "column", allowed: "", schema: .pattern("^[a-z][a-z0-9_]*$")) {
+      node, path, reading in
+      guard let text = node.scalar?.text, reading.vocabulary.columns.contains(text) else {
+        let suggestion = node.scalar.flatMap { Suggestion.nearest($0.text, in: reading.vocabulary.columns) }
+        reading.mismatch(path, "names of columns (`xtcpd schema fields` lists them)", node, suggestion: suggestion)
+        return nil
+      }
+      return text
+    }
+    let list = ValueType<[String]>.list(of: name, atLeast: 1)
+    return ValueType(name: list.name, allowed: list.allowed, schema: list.schema) { node, path, reading in
+      list.read(node, path, &reading).map(Optional.some)
+    }
+  }
+}
