@@ -33,10 +33,14 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ]),
 
+    // What tests and benchmarks measure with; never part of the daemon.
+    .target(name: "CMeasure", path: "Benchmarks/CMeasure"),
+    .executableTarget(name: "EncodeBenchmark", dependencies: ["Records", "CMeasure"], path: "Benchmarks/Encode"),
+
     .testTarget(name: "ConfigTests", dependencies: ["Config"]),
     .testTarget(
       name: "RecordsTests",
-      dependencies: ["Records", .product(name: "SwiftProtobuf", package: "swift-protobuf")]),
+      dependencies: ["Records", "CMeasure", .product(name: "SwiftProtobuf", package: "swift-protobuf")]),
     .testTarget(name: "IOTests", dependencies: ["IO"]),
     .testTarget(name: "SinksTests", dependencies: ["Sinks"]),
     .testTarget(name: "PipelinesTests", dependencies: ["Pipelines"]),

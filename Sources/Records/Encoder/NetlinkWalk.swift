@@ -1,0 +1,135 @@
+/// A message that describes a socket and is wanted.
+struct SocketMessage {
+  /// `struct inet_diag_msg`, followed by attributes.
+  var payload: UnsafeRawPointer
+  /// Bytes of both, at least `NetlinkSize.socketMessage`.
+  var length: Int
+}
+
+/// What the walk comes upon.
+enum WalkStep {
+  case socket(SocketMessage)
+  case stop(TranscodeStop)
+}
+
+/// Goes through the messages of one datagram and sorts out those that become rows. Never reads outside the datagram.
+struct NetlinkWalk {
+  let datagram: UnsafeRawBufferPointer
+  /// Start of the current message.
+  var position: Int
+  let sequence: UInt32
+  /// States to keep, as bits.
+  let states: UInt32
+  let sampleEvery: UInt64
+  /// Attributes to keep, as bits.
+  let attributes: UInt32
+  /// Start of the message after the current one.
+  private var nextPosition: Int
+
+  init(
+    datagram: UnsafeRawBufferPointer, position: Int, sequence: UInt32, selection: RowSelection, attributes: UInt32
+  ) {
+    self.datagram = datagram
+    self.position = max(0, position)
+    self.sequence = sequence
+    states = selection.states.matchingBits
+    sampleEvery = UInt64(selection.sampleEvery)
+    self.attributes = attributes
+    nextPosition = position
+  }
+
+  /// The message that `next` returned is dealt with.
+  @inline(__always)
+  mutating func advance() { position = nextPosition }
+
+  /// The next socket that is wanted, or why there is none. `position` stays at a socket until `advance`.
+  @inline(__always)
+  mutating func next(_ tally: inout RowTally) -> WalkStep {
+    guard let base = datagram.baseAddress else { return .stop(.datagramEnd) }
+    while position < datagram.count {
+      let left = datagram.count &- position
+      guard left >= NetlinkSize.messageHeader else { return .stop(.malformed(.truncatedHeader)) }
+      let header = base + position
+      let length = Int(header.loadUnaligned(as: UInt32.self))
+      guard length >= NetlinkSize.messageHeader, length <= left else { return .stop(.malformed(.messageLength)) }
+      nextPosition = min(position &+ (length &+ 3) & ~3, datagram.count)
+      let type = header.loadUnaligned(fromByteOffset: 4, as: UInt16.self)
+      let isOurs = header.loadUnaligned(fromByteOffset: 8, as: UInt32.self) == sequence
+      let payload = header + NetlinkSize.messageHeader
+      let payloadLength = length &- NetlinkSize.messageHeader
+      if !isOurs {
+        tally.foreignMessages &+= 1
+      } else if type == NetlinkMessageType.legacySocket || type == NetlinkMessageType.socket {
+        guard payloadLength >= NetlinkSize.socketMessage else { return .stop(.malformed(.socketMessage)) }
+        let family = payload.load(as: UInt8.self)
+        guard family == 2 || family == 10 else { return .stop(.malformed(.addressFamily)) }
+        if isWanted(payload, &tally) { return .socket(SocketMessage(payload: payload, length: payloadLength)) }
+      } else if let stop = control(type, payload, payloadLength, &tally) {
+        return .stop(stop)
+      }
+      position = nextPosition
+    }
+    return .stop(.datagramEnd)
+  }
+
+  /// Applies the state filter and the sampling.
+  @inline(__always)
+  private func isWanted(_ payload: UnsafeRawPointer, _ tally: inout RowTally) -> Bool {
+    let state = payload.load(fromByteOffset: 1, as: UInt8.self)
+    guard state < 32, states & 1 &<< UInt32(truncatingIfNeeded: state) != 0 else {
+      tally.reported &+= 1
+      tally.filtered &+= 1
+      return false
+    }
+    if sampleEvery > 1 {
+      let cookie = payload.loadUnaligned(fromByteOffset: 44, as: UInt64.self)
+      if RowSelection.hash(cookie: cookie) % sampleEvery != 0 {
+        tally.reported &+= 1
+        tally.sampledOut &+= 1
+        return false
+      }
+    }
+    return true
+  }
+
+  /// A message of our dump that is no socket. Nil to go on.
+  @inline(never)
+  private mutating func control(
+    _ type: UInt16, _ payload: UnsafeRawPointer, _ length: Int, _ tally: inout RowTally
+  ) -> TranscodeStop? {
+    switch type {
+    case NetlinkMessageType.noop:
+      return nil
+    case NetlinkMessageType.done:
+      // The number is missing in dumps of very old kernels; what is there is negative or 0.
+      let number = length >= 4 ? payload.loadUnaligned(as: Int32.self) : 0
+      position = nextPosition
+      return .dumpDone(errno: Self.positive(number))
+    case NetlinkMessageType.error:
+      guard length >= 4 else { return .malformed(.errorMessage) }
+      let number = payload.loadUnaligned(as: Int32.self)
+      if number == 0 { return nil }  // an acknowledgement, which nobody asked for
+      position = nextPosition
+      return .dumpError(errno: Self.positive(number))
+    case NetlinkMessageType.overrun:
+      return .malformed(.overrun)
+    default:
+      tally.foreignMessages &+= 1
+      return nil
+    }
+  }
+
+  /// The kernel sends negative numbers. `Int32.min` has no positive counterpart and is no error number either.
+  private static func positive(_ number: Int32) -> Int32 {
+    Int32(truncatingIfNeeded: min(number.magnitude, UInt32(Int32.max)))
+  }
+}
+
+/// Where the next row of a batch goes.
+struct BatchTail {
+  var cursor: UnsafeMutableRawPointer
+  /// A row may start below this address: then the longest row fits before the batch's tail room.
+  let limit: UnsafeMutableRawPointer
+  var rows: Int
+  let rowLimit: Int
+}
