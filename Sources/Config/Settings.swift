@@ -8,6 +8,15 @@ public struct Settings: Sendable, Equatable {
   public var global = GlobalSettings.blank
   /// The enabled pipelines in the order of the file, at least one.
   public var pipelines: [PipelineSettings] = []
+
+  init() {}
+
+  /// The settings of a program that makes its pipelines itself; what is global has its defaults.
+  public init(pipelines: [PipelineSettings]) {
+    version = 1
+    global = GlobalSettings()
+    self.pipelines = pipelines
+  }
 }
 
 /// What belongs to the process rather than to one pipeline.

@@ -1,0 +1,52 @@
+/// What time a dump has used up, of its own and of ours.
+///
+/// A dump's timeout runs only while it waits for the kernel. While it waits for our own buffers or batches (back-pressure) the
+/// clock stands still; a dump that is held open by back-pressure for longer than the timeout is given up for that reason.
+struct DumpClock {
+  enum Verdict: Equatable {
+    case inTime
+    /// The kernel has taken longer than the timeout.
+    case timedOut
+    /// Our own sinks have held the dump open for longer than the timeout.
+    case heldTooLong
+  }
+
+  private let started: Int64
+  private let heldBefore: Int64
+
+  /// - Parameters:
+  ///   - now: monotonic nanoseconds.
+  ///   - held: how long the pipeline has been held up by back-pressure since it began, in nanoseconds.
+  init(now: Int64, held: Int64) {
+    started = now
+    heldBefore = held
+  }
+
+  func verdict(now: Int64, held: Int64, timeout: Int64) -> Verdict {
+    let ours = held - heldBefore
+    if ours > timeout { return .heldTooLong }
+    return now - started - ours > timeout ? .timedOut : .inTime
+  }
+
+  /// The earliest moment at which a verdict other than `inTime` is possible if nothing holds the dump up from now on.
+  func deadline(held: Int64, timeout: Int64) -> Int64 { started + (held - heldBefore) + timeout + 1 }
+}
+
+/// Adds up how long a pipeline has been held up by its own sinks.
+struct HoldMeter {
+  private var total: Int64 = 0
+  private var since: Int64?
+
+  /// Nanoseconds held up until `now`.
+  func held(now: Int64) -> Int64 { total + (since.map { now - $0 } ?? 0) }
+
+  mutating func update(isHeld: Bool, now: Int64) {
+    switch (since, isHeld) {
+    case (.none, true): since = now
+    case (.some(let begin), false):
+      total += now - begin
+      since = nil
+    default: break
+    }
+  }
+}

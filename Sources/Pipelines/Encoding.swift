@@ -1,0 +1,135 @@
+import IO
+import Records
+import Sinks
+
+/// One way of encoding a pipeline's rows, the batch that is being filled, and the sinks that take it.
+final class Encoding {
+  /// The sinks of this encoding, attached before the first poll.
+  private var sinks: [any Sink] = []
+  /// Monotonic nanoseconds at which the first row of the open batch was encoded; nil while it has none.
+  private(set) var firstRowAt: Int64?
+  /// This encoding is through with the datagram at the head of the pipeline's queue.
+  var isThrough = false
+
+  /// Bytes of `DumpMemory.prefixes` that hold the constant part of this encoding's rows, behind its length.
+  let prefixRange: Range<Int>
+
+  private var encoder: RecordEncoder
+  private let selection: RowSelection
+  private let rowLimit: Int
+  /// Bytes of a batch's memory that may be used: what a page boundary adds is not.
+  private let byteLimit: Int
+  /// The batch being filled. It is taken before a dump starts, so that rows always have a place to go.
+  private var open: Lease<Batch>?
+  /// Where this encoding stands in the datagram at the head of the queue.
+  private var position = 0
+
+  /// - Parameter prefixOffset: where the regions of the encodings before this one end.
+  init(encoder: consuming RecordEncoder, plan: PipelinePlan, prefixOffset: Int) {
+    prefixRange = prefixOffset..<(prefixOffset + Encoding.padded(MemoryLayout<Int>.size + encoder.maximumPrefixBytes))
+    rowLimit = plan.batchRows
+    byteLimit = plan.batchMemory
+    selection = plan.selection
+    self.encoder = encoder
+  }
+
+  /// What an output of this encoding begins with: the names of CSV columns; empty for most formats.
+  var header: [UInt8] {
+    let bound = encoder.maximumHeaderBytes
+    return [UInt8](unsafeUninitializedCapacity: bound) { buffer, count in
+      count = encoder.encodeHeader(into: UnsafeMutableRawBufferPointer(buffer))
+    }
+  }
+
+  /// Batches go to this sink too from now on.
+  func attach(_ sink: any Sink) { sinks.append(sink) }
+
+  /// Rows in the open batch.
+  var openRows: Int {
+    switch open {
+    case .some(let batch): batch.value.rows
+    case .none: 0
+    }
+  }
+
+  /// Writes what is constant for all rows of a dump into its memory, behind its length.
+  func writePrefix(of namespace: NamespaceIdentity, poll: PollIdentity, into memory: UnsafeMutableRawBufferPointer) {
+    let region = UnsafeMutableRawBufferPointer(rebasing: memory[prefixRange])
+    let body = UnsafeMutableRawBufferPointer(rebasing: region[MemoryLayout<Int>.size...])
+    let length = encoder.encodePrefix(
+      namespace: namespace, pollSequence: poll.sequence, pollStart: poll.start, into: body)
+    region.storeBytes(of: length, as: Int.self)
+  }
+
+  private func prefix(in memory: UnsafeMutableRawBufferPointer) -> UnsafeRawBufferPointer {
+    let body = prefixRange.lowerBound + MemoryLayout<Int>.size
+    let length = memory.load(fromByteOffset: prefixRange.lowerBound, as: Int.self)
+    return UnsafeRawBufferPointer(rebasing: memory[body..<(body + length)])
+  }
+
+  private static func padded(_ bytes: Int) -> Int { (bytes + 7) & ~7 }
+
+  /// Has a batch to write into, taking one from the pool if need be. False: the pool is exhausted.
+  func ensureOpen(_ pool: borrowing BatchPool) -> Bool {
+    if open != nil { return true }
+    guard var lease = pool.lease() else { return false }
+    lease.value.reset(headroom: RecordEncoder.batchHeadroom)
+    open = consume lease
+    return true
+  }
+
+  /// Encodes the rows of a datagram from where the last call stopped. Full batches go to the sinks.
+  ///
+  /// - Returns: how the datagram ended, or nil when no batch is free and the rest has to wait.
+  func encode(
+    _ datagram: UnsafeRawBufferPointer, sequence: UInt32, timestamp: Int64, memory: UnsafeMutableRawBufferPointer,
+    pool: borrowing BatchPool, now: Int64, tally: inout RowTally
+  ) -> TranscodeStop? {
+    let prefix = prefix(in: memory)
+    while ensureOpen(pool) {
+      let stop = fill(datagram, sequence, timestamp, prefix, &tally)
+      if firstRowAt == nil, openRows > 0 { firstRowAt = now }
+      guard case .batchFull = stop else {
+        isThrough = true
+        position = 0
+        return stop
+      }
+      ship()
+    }
+    return nil
+  }
+
+  private func fill(
+    _ datagram: UnsafeRawBufferPointer, _ sequence: UInt32, _ timestamp: Int64, _ prefix: UnsafeRawBufferPointer,
+    _ tally: inout RowTally
+  ) -> TranscodeStop {
+    guard var lease = open.take() else { return .batchFull }
+    func fill(_ batch: inout Batch) -> TranscodeStop {
+      encoder.transcode(
+        datagram, position: &position, sequence: sequence, selection: selection, timestamp: timestamp, prefix: prefix,
+        into: UnsafeMutableRawBufferPointer(rebasing: batch.memory[..<byteLimit]), end: &batch.end, rows: &batch.rows,
+        rowLimit: rowLimit, tally: &tally)
+    }
+    let stop = fill(&lease.value)
+    open = consume lease
+    return stop
+  }
+
+  /// Seals the open batch, if it holds rows, and hands a share of it to every sink.
+  func ship() {
+    guard openRows > 0, var batch = open.take() else { return }
+    func seal(_ batch: inout Batch) { encoder.seal(batch.memory, start: &batch.start, end: &batch.end) }
+    seal(&batch.value)
+    firstRowAt = nil
+    let shared = batch.shared()
+    for sink in sinks { sink.accept(shared.share()) }
+  }
+}
+
+/// What all rows of a poll have in common.
+struct PollIdentity {
+  /// 1, 2, 3, ... since the pipeline was created.
+  var sequence: UInt64 = 0
+  /// Wall clock, nanoseconds since 1970.
+  var start: Int64 = 0
+}

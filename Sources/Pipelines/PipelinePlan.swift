@@ -1,0 +1,151 @@
+import Config
+import IO
+import Records
+
+/// What one pipeline needs, in the terms of the modules that do the work. Made from settings; starts nothing.
+struct PipelinePlan {
+  let name: String
+  /// Nanoseconds.
+  let interval: Int64
+  let timeout: Int64
+  let alignment: PollSchedule.Alignment
+  /// The number of polls after which the pipeline stops by itself; nil: it runs until it is stopped.
+  let pollLimit: UInt64?
+  let mode: PortChoice
+  let recvBatch: Int
+  let cqeBatch: Int
+  let receiveBuffers: Int
+  let batches: Int
+  let batchBytes: Int
+  let batchRows: Int
+  /// Nanoseconds; 0: the end of a poll flushes.
+  let batchMaxAge: Int64
+  let attributes: AttributeSelection
+  let selection: RowSelection
+  let namespaces: NamespaceSelection
+  let identity: PipelineIdentity
+  /// Distinct ways of encoding a row. A batch is encoded once for all sinks that share one.
+  let encodings: [EncodingPlan]
+  let sinks: [SinkPlan]
+
+  /// How rows are encoded for one or more sinks.
+  struct EncodingPlan: Equatable {
+    let format: RecordFormat
+    let columns: [String]?
+  }
+
+  /// A sink and the index of its encoding.
+  struct SinkPlan {
+    let name: String
+    let kind: SinkKind
+    let encoding: Int
+  }
+
+  /// - Parameters:
+  ///   - hostname: the effective host name, which spreads polls over a fleet.
+  ///   - asTable: encode for a terminal in place of the configured format.
+  init(
+    _ settings: PipelineSettings, global: GlobalSettings, hostname: String, pollLimit: UInt64? = nil,
+    asTable: Bool = false
+  ) {
+    name = settings.name
+    interval = settings.interval.nanoseconds
+    timeout = settings.timeout.nanoseconds
+    alignment =
+      switch settings.align {
+      case .none: .none
+      case .wallclock: .wall(offset: 0)
+      case .spread: .spread(hostname: hostname, pipeline: settings.name, interval: settings.interval.nanoseconds)
+      }
+    self.pollLimit = pollLimit
+    mode = PortChoice(settings.reader.mode)
+    recvBatch = settings.reader.recvBatch
+    cqeBatch = settings.reader.cqeBatch
+    receiveBuffers = settings.pools.receiveBuffers
+    batches = settings.pools.batches
+    batchBytes = settings.batch.bytes
+    batchRows = settings.batch.rows
+    batchMaxAge = settings.batch.maxAge.nanoseconds
+    attributes = AttributeSelection(settings.attributes)
+    selection = RowSelection(
+      states: SocketStates(settings.states), sampleEvery: UInt32(settings.sampleEvery), attributes: attributes)
+    namespaces = settings.namespaces
+    identity = PipelineIdentity(
+      name: settings.name, label: settings.label, tag: settings.tag, sampleEvery: UInt32(settings.sampleEvery))
+
+    var encodings: [EncodingPlan] = []
+    sinks = settings.sinks.map { sink in
+      let plan = EncodingPlan(format: asTable ? .table : RecordFormat(sink.format), columns: sink.columns)
+      let index = encodings.firstIndex(of: plan) ?? encodings.count
+      if index == encodings.count { encodings.append(plan) }
+      return SinkPlan(name: sink.name, kind: sink.kind, encoding: index)
+    }
+    self.encodings = encodings
+  }
+
+  /// Operations in flight at once: a send and a receive for each dump, a write for each sink, and timers (one armed, one that is
+  /// being cancelled for it, with room for the completion of a third).
+  var operations: Int { 2 * recvBatch + sinks.count + 3 }
+
+  /// Bytes of memory of one batch: its rows, what may come before them and what may come after.
+  var batchMemory: Int { RecordEncoder.batchHeadroom + batchBytes + RecordEncoder.batchTailroom }
+}
+
+// MARK: Settings in the terms of the modules
+
+extension RecordFormat {
+  init(_ name: FormatName) {
+    switch name {
+    case .protobufList: self = .protobufList
+    case .protobuf: self = .protobuf
+    case .jsonl: self = .jsonl
+    case .protoJSON: self = .protoJSON
+    case .protoText: self = .protoText
+    case .csv: self = .csv
+    case .tsv: self = .tsv
+    case .msgpack: self = .msgpack
+    }
+  }
+}
+
+extension AttributeSelection {
+  init(_ names: Set<AttributeName>) {
+    self = names.reduce(into: []) { selection, name in selection.insert(AttributeSelection(name)) }
+  }
+
+  private init(_ name: AttributeName) {
+    switch name {
+    case .info: self = .info
+    case .cong: self = .cong
+    case .skmem: self = .skmem
+    case .meminfo: self = .meminfo
+    case .vegas: self = .vegas
+    case .dctcp: self = .dctcp
+    case .bbr: self = .bbr
+    case .tos: self = .tos
+    case .tclass: self = .tclass
+    case .shutdown: self = .shutdown
+    case .classID: self = .classID
+    case .cgroup: self = .cgroup
+    case .sockopt: self = .sockopt
+    case .mark: self = .mark
+    case .ulp: self = .ulp
+    }
+  }
+}
+
+extension SocketStates {
+  init(_ names: Set<StateName>) {
+    self = names.reduce(into: []) { states, name in states.formUnion(SocketStates(name: name.rawValue) ?? []) }
+  }
+}
+
+extension PortChoice {
+  init(_ mode: ReaderMode) {
+    switch mode {
+    case .auto: self = .auto
+    case .ioUring: self = .ioUring
+    case .syscall: self = .syscall
+    }
+  }
+}
