@@ -1,0 +1,24 @@
+import ArgumentParser
+import Config
+import Glibc
+import Records
+
+/// `--config FILE`, as every command that reads one has it.
+struct ConfigurationOption: ParsableArguments {
+  @Option(name: [.short, .long], help: ArgumentHelp("The configuration file.", valueName: "file"))
+  var config: String
+
+  /// Reads the file, prints what is wrong with it to standard error, and throws exit code 78 if anything is an error.
+  func load() throws -> Settings {
+    let outcome = ConfigurationFile.read(path: config, vocabulary: Vocabulary(columns: RecordSchema.columnNames))
+    printError(outcome.rendered, terminator: "")
+    guard let settings = outcome.settings else { throw ExitCode.invalidConfiguration }
+    return settings
+  }
+}
+
+/// Writes to standard error.
+func printError(_ message: String, terminator: String = "\n") {
+  var text = message + terminator
+  text.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
+}

@@ -1,0 +1,126 @@
+import ArgumentParser
+import Config
+import Glibc
+import IO
+import Logging
+import Pipelines
+import Records
+
+/// `xtcpd snapshot`: one poll to standard output, without a configuration file.
+struct Snapshot: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Reads every TCP socket once and prints it, as ss does or in any format.",
+    discussion: """
+      Without --all it reads the namespace it runs in, which needs no rights. On a terminal it prints a table, else JSON lines.
+
+        xtcpd snapshot                                         the sockets of this namespace
+        sudo xtcpd snapshot --all                              those of every namespace
+        sudo xtcpd snapshot --all --format jsonl | jq ...      the whole record
+        xtcpd snapshot --states established,time_wait --format csv --columns inet_diag_msg_socket_source,tcp_info_rtt
+
+      Exit code 1: some namespace could not be read to its end; standard error says which.
+      """)
+
+  @Flag(name: [.short, .long], help: "Every network namespace of the host.")
+  var all = false
+
+  @Option(
+    name: [.short, .long],
+    help: "table, \(FormatName.allCases.map(\.rawValue).joined(separator: ", ")).")
+  var format: OutputFormat?
+
+  @Option(
+    name: [.short, .long], help: "Only these socket states, separated by commas: established, listen, time_wait, ...")
+  var states: StateList?
+
+  @Option(name: [.short, .long], help: "Only these columns, in this order, separated by commas (table, csv, tsv).")
+  var columns: ColumnList?
+
+  @Option(help: "auto, io_uring or syscall.")
+  var mode: ReaderMode = .auto
+
+  func validate() throws {
+    guard columns != nil, case .some(.record(let name)) = format, !name.hasColumns else { return }
+    throw ValidationError("--columns works with table, csv and tsv; \(name.rawValue) has every column in every row")
+  }
+
+  func run() throws {
+    let signals = try SignalReader()
+    let log = Logger(label: "xtcpd") { _ in LogOutput(level: .warning, format: .text) }
+    var options = RunOptions(version: BuildInfo.version)
+    options.pollLimit = 1
+    options.ownNamespaceOnly = !all
+    options.drainTimeout = .zero
+    let output = format ?? (isatty(STDOUT_FILENO) == 1 ? .table : .record(.jsonl))
+    if case .table = output { options.asTable = true }
+    let daemon = Daemon(settings: settings(output), options: options, log: log)
+    let counters = try daemon.run(signals)
+    if counters.contains(where: { !$0.isWhole }) { throw ExitCode.failure }
+  }
+
+  private func settings(_ output: OutputFormat) -> Settings {
+    var pipeline = PipelineSettings(name: "snapshot")
+    // A reader that is slow to read, a pager for example, holds the dump up; it is not given up for that.
+    pipeline.interval = .seconds(7200)
+    pipeline.explicitTimeout = .seconds(3600)
+    pipeline.align = .none
+    pipeline.reader.mode = mode
+    pipeline.namespaces = NamespaceSelection(include: [.all])
+    if let states { pipeline.states = states.names }
+    pipeline.sinks = [
+      SinkSettings(name: "stdout", kind: .stdout, format: output.recordFormat, columns: columns?.names)
+    ]
+    return Settings(pipelines: [pipeline])
+  }
+}
+
+/// `table`, or a format that sinks have too.
+enum OutputFormat: ExpressibleByArgument {
+  case table
+  case record(FormatName)
+
+  init?(argument: String) {
+    if argument == "table" {
+      self = .table
+    } else if let name = FormatName(rawValue: argument) {
+      self = .record(name)
+    } else {
+      return nil
+    }
+  }
+
+  /// The format of the sink; a table takes its place later.
+  var recordFormat: FormatName {
+    switch self {
+    case .table: .csv
+    case .record(let name): name
+    }
+  }
+}
+
+/// Socket states separated by commas.
+struct StateList: ExpressibleByArgument {
+  let names: Set<StateName>
+
+  init?(argument: String) {
+    var names: Set<StateName> = []
+    for word in argument.split(separator: ",") {
+      guard let name = StateName(rawValue: word.lowercased()) else { return nil }
+      names.insert(name)
+    }
+    guard !names.isEmpty else { return nil }
+    self.names = names
+  }
+}
+
+/// Record columns separated by commas.
+struct ColumnList: ExpressibleByArgument {
+  let names: [String]
+
+  init?(argument: String) {
+    names = argument.split(separator: ",").map(String.init)
+    guard !names.isEmpty, names.allSatisfy({ RecordSchema.columnNames.contains($0) }) else { return nil }
+  }
+}
+
+extension ReaderMode: ExpressibleByArgument {}
