@@ -146,7 +146,7 @@ public final class NamespaceDiscoverer {
   /// the namespace that the kernel booted with, which is PID 1's on any host.
   private func noteHost() {
     for process in [1, 2] as [Int32] {
-      guard process == 1 || processes.isKernelThread(process) else { continue }
+      guard process == 1 || processes.isKthreadd(process) else { continue }
       guard let node = try? processes.namespace(of: process) else { continue }
       note(node) {
         $0.isHost = true

@@ -41,7 +41,7 @@ struct ProcessDirectory: ~Copyable {
   }
 
   /// Whether a process is kthreadd, the parent of all kernel threads: it exists in the initial PID namespace only.
-  func isKernelThread(_ process: Int32) -> Bool { readSmallFile("\(path)/\(process)/comm") == "kthreadd\n" }
+  func isKthreadd(_ process: Int32) -> Bool { readSmallFile("\(path)/\(process)/comm") == "kthreadd\n" }
 
   /// The number that a directory entry's name is; `nil` for other names.
   private static func number(_ name: UnsafeRawBufferPointer) -> Int32? {
