@@ -41,7 +41,8 @@ let package = Package(
     .testTarget(
       name: "RecordsTests",
       dependencies: ["Records", "CMeasure", .product(name: "SwiftProtobuf", package: "swift-protobuf")]),
-    .testTarget(name: "IOTests", dependencies: ["IO"]),
+    .target(name: "CTestSupport", path: "Tests/CTestSupport"),
+    .testTarget(name: "IOTests", dependencies: ["IO", "CTestSupport"]),
     .testTarget(name: "SinksTests", dependencies: ["Sinks"]),
     .testTarget(name: "PipelinesTests", dependencies: ["Pipelines"]),
   ],

@@ -1,4 +1,4 @@
-import CLinux
+internal import CLinux
 import Glibc
 
 /// What identifies this host and this boot in every record.
@@ -59,9 +59,8 @@ public struct HostFacts: Equatable, Sendable {
       let thread = try? WorkerThread(
         name: "uts",
         {
-          let descriptor = Descriptor(owning: open(path, O_RDONLY | O_CLOEXEC))
-          guard descriptor.raw >= 0, clinux_setns_uts(descriptor.raw) == 0 else { return }
-          answer.text = uname { $0.nodename }
+          guard let descriptor = try? Descriptor(open(path, O_RDONLY | O_CLOEXEC), "open") else { return }
+          if clinux_setns_uts(descriptor.raw) == 0 { answer.text = uname { $0.nodename } }
         })
     else { return nil }
     thread.join()

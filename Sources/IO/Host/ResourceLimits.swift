@@ -1,4 +1,4 @@
-import CLinux
+internal import CLinux
 import Glibc
 
 /// The limits of this process that bound rings and descriptors, getrlimit(2).

@@ -1,4 +1,4 @@
-import CLinux
+internal import CLinux
 import Glibc
 
 /// What a loop sleeps on: an epoll(7) set of the pollables of ports, wake-ups, signals, sockets. Belongs to one thread.

@@ -1,4 +1,4 @@
-import CLinux
+internal import CLinux
 import Glibc
 
 /// Wakes a loop from another thread: an eventfd(2) in the loop's `Poller`. Wake-ups coalesce, none is lost.

@@ -1,4 +1,4 @@
-import CLinux
+internal import CLinux
 import Glibc
 
 /// A thread of our own: named, with a small stack, waited for exactly once.

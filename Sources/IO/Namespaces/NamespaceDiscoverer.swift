@@ -62,6 +62,7 @@ public final class NamespaceDiscoverer {
   private let maxNamespaces: Int
   private let processes: ProcessDirectory
   private let mountinfo: Descriptor
+  private var ranking: MountRanking
   private var phase = Phase.idle
   private var candidates: [Candidate] = []
   private var positions: [NamespaceNode: Int] = [:]
@@ -74,6 +75,7 @@ public final class NamespaceDiscoverer {
   public init(paths: NamespacePaths = NamespacePaths(), maxNamespaces: Int = 4_096) throws(SystemError) {
     self.paths = paths
     self.maxNamespaces = max(1, maxNamespaces)
+    ranking = MountRanking(directories: paths.netns)
     processes = try ProcessDirectory(path: paths.proc)
     let path = "/proc/self/mountinfo"
     mountinfo = try Descriptor(open(path, O_RDONLY | O_CLOEXEC), "open", context: path)
@@ -133,6 +135,8 @@ public final class NamespaceDiscoverer {
     beyondLimit.removeAll(keepingCapacity: true)
     found.removeAll(keepingCapacity: true)
     tally = DiscoveryTally()
+    // The directories may have been made since the last time.
+    ranking = MountRanking(directories: paths.netns)
     do throws(SystemError) {
       noteHost()
       try noteMounts()
@@ -235,7 +239,6 @@ public final class NamespaceDiscoverer {
   }
 
   private func sketch(_ candidate: Candidate) -> Namespace {
-    let ranking = MountRanking(directories: paths.netns)
     let mounts = candidate.mounts.sorted { ranking.precedes($0, $1) }
     let entrances = mounts + candidate.processes.map { Array("\(paths.proc)/\($0)/ns/net".utf8) }
     let name = candidate.isHost ? "host" : mounts.first.map(ranking.name) ?? "net:[\(candidate.node.inode)]"

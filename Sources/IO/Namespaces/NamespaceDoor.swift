@@ -1,4 +1,4 @@
-import CLinux
+internal import CLinux
 import Glibc
 
 /// Why a namespace was not entered. In every case nothing was opened, and (but for `lostHome`) the thread is where it was.

@@ -1,4 +1,4 @@
-import CLiburing
+internal import CLiburing
 
 /// What a port remembers of an operation in flight: the context of an SQE, or of a call that is to be made.
 struct Operation {

@@ -1,4 +1,4 @@
-import CLinux
+internal import CLinux
 import Glibc
 
 /// The epoll side of a `SyscallPort`. Two sets, since a descriptor can be in a set once only and may have one reader and one

@@ -1,4 +1,4 @@
-import CLiburing
+internal import CLiburing
 import Glibc
 
 /// A received datagram in a buffer of the port; the buffer goes back to the port when this ends.

@@ -1,4 +1,4 @@
-import CLiburing
+internal import CLiburing
 import Glibc
 
 /// One io_uring instance over liburing: submission and completion queue and the registered buffer ring.
@@ -74,13 +74,15 @@ struct Ring: ~Copyable {
   }
 
   /// Bounds the io-wq workers of the calling thread (not only of this ring): `bounded` for regular files, `unbounded` for the rest;
-  /// 0 leaves a limit as it is. io_uring_register_iowq_max_workers(3).
-  func limitWorkers(bounded: UInt32, unbounded: UInt32) throws(SystemError) {
+  /// 0 leaves a limit as it is. Returns the limits that held before. io_uring_register_iowq_max_workers(3).
+  @discardableResult
+  func limitWorkers(bounded: UInt32, unbounded: UInt32) throws(SystemError) -> (bounded: UInt32, unbounded: UInt32) {
     var limits: (UInt32, UInt32) = (bounded, unbounded)
     let code = withUnsafeMutableBytes(of: &limits) { bytes in
       io_uring_register_iowq_max_workers(ring, bytes.assumingMemoryBound(to: UInt32.self).baseAddress)
     }
     guard code == 0 else { throw SystemError("io_uring_register_iowq_max_workers", errno: -code) }
+    return limits
   }
 
   /// An SQE to fill in, or `nil` if the queue is full. An SQE that was returned will be submitted.

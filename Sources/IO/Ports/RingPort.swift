@@ -1,4 +1,4 @@
-import CLiburing
+internal import CLiburing
 import Glibc
 
 /// The port over io_uring: one ring, multishot receives into provided buffers, everything started at one io_uring_enter(2).
@@ -182,8 +182,16 @@ public final class RingPort: Port {
       Completion(
         kind: kind, token: token, owner: owner, result: kind == .timer && event.result == -ETIME ? 0 : event.result,
         isFinal: !event.hasMore, completedAt: event.completedAt,
-        buffer: event.bufferIndex.map { buffers.lend($0, length: Int(max(0, event.result))) }))
+        buffer: datagram(of: event)))
     return true
+  }
+
+  /// The buffer that the kernel picked, if it also put something in.
+  private func datagram(of event: Ring.Event) -> ReceiveBuffer? {
+    guard let index = event.bufferIndex else { return nil }
+    if event.result > 0 { return buffers.lend(index, length: Int(event.result)) }
+    buffers.release(index)
+    return nil
   }
 
   // MARK: Tear-down

@@ -1,4 +1,4 @@
-import CLinux
+internal import CLinux
 import Glibc
 
 /// The port over epoll and plain calls. Operations wait in a list of those that may be tried and are tried in turn by

@@ -1,4 +1,4 @@
-import CLinux
+internal import CLinux
 import Glibc
 
 /// All timers of a `SyscallPort` behind one timerfd, set to the earliest. They are few (one a pipeline, one a dump in

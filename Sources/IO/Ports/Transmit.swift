@@ -1,4 +1,4 @@
-import CLinux
+internal import CLinux
 import Glibc
 
 /// How bytes are written to a descriptor without ever blocking the calling thread for long.

@@ -1,0 +1,31 @@
+// What tests do to their surroundings and Glibc's Swift module lacks. All return 0, or -1 with errno set.
+#ifndef CTESTSUPPORT_H
+#define CTESTSUPPORT_H
+
+#include <stdint.h>
+
+/// Puts the calling thread into a new network namespace.
+int ctest_unshare_net(void);
+/// Gives the calling thread a private copy of the mounts.
+int ctest_unshare_mounts(void);
+/// mount --bind
+int ctest_bind(const char *source, const char *target);
+/// A tmpfs of a fixed size.
+int ctest_mount_tmpfs(const char *target, const char *options);
+/// Unmounts at once, whoever uses it.
+int ctest_unmount(const char *target);
+/// Makes a system call fail with an errno in this process from now on (seccomp).
+int ctest_forbid(long number, int error);
+/// The numbers of system calls that tests forbid.
+long ctest_number_of_io_uring_setup(void);
+long ctest_number_of_pwritev2(void);
+/// Takes capabilities from the calling thread, for good; a mask of bits.
+int ctest_drop_capabilities(uint64_t mask);
+/// Sets the soft and hard limit.
+int ctest_limit_descriptors(uint64_t limit);
+int ctest_limit_locked_memory(uint64_t limit);
+int ctest_limit_address_space(uint64_t limit);
+/// Opens a pseudo-terminal: what programs see goes to `far`, the person's side to `near`.
+int ctest_open_terminal(int *near, int *far);
+
+#endif
