@@ -13,7 +13,7 @@ enum Assembly {
       let near = Suggestion.nearest(entry.key, in: sections)
       reading.problems.error(
         entry.keyMark, "unknown key \(entry.key.quotedForMessage) at the top level",
-        suggestion: near ?? SettingsList.everyPath.first { $0.hasSuffix(".\(entry.key)") })
+        suggestion: near ?? SettingsList.path(endingIn: entry.key))
     }
     settings.version = version(root, &reading)
     settings.global = global(root, &reading)
@@ -101,10 +101,12 @@ struct PipelineAssembly {
       settings.sinks.removeAll { !$0.isEnabled }
       all.append((settings, entry))
     }
+    guard reading.problems.errorCount == 0 else { return [] }
     let enabled = all.filter(\.settings.isEnabled)
-    if enabled.isEmpty, let first = all.first, reading.problems.errorCount == 0 {
+    if enabled.isEmpty, let first = all.first {
       reading.problems.error(first.entry.keyMark, "every pipeline is disabled; a configuration needs one that runs")
     }
+    DestinationRules.check(enabled, &reading.problems)
     return enabled.map(\.settings)
   }
 }

@@ -66,6 +66,27 @@ public struct Glob: Sendable, Hashable, CustomStringConvertible {
     return pieces[piece...].allSatisfy { $0 == .anyRun }
   }
 
+  /// The one text that matches, if the pattern has no wildcard.
+  var literal: String? {
+    let prefix = literalPrefix
+    return prefix.count == pieces.count ? String(decoding: prefix, as: UTF8.self) : nil
+  }
+
+  /// Whether some text may match both: exact if one has no wildcard, else whether their beginnings agree.
+  func mayOverlap(_ other: Glob) -> Bool {
+    if let literal { return other.matches(literal) }
+    if let literal = other.literal { return matches(literal) }
+    return zip(literalPrefix, other.literalPrefix).allSatisfy { $0 == $1 }
+  }
+
+  private var literalPrefix: [UInt8] {
+    var prefix: [UInt8] = []
+    for case .byte(let byte) in pieces.prefix(while: { if case .byte = $0 { true } else { false } }) {
+      prefix.append(byte)
+    }
+    return prefix
+  }
+
   private static func matches(_ piece: Piece, _ byte: UInt8) -> Bool {
     switch piece {
     case .byte(let wanted): wanted == byte

@@ -16,7 +16,8 @@ struct PipelineRules {
   /// A dump that may take as long as the interval would make polls overlap.
   private func checkTimeout(_ problems: inout Problems) {
     guard let timeout = settings.explicitTimeout, timeout >= settings.interval else { return }
-    let (lower, upper) = (Units.text(timeout), Units.text(settings.interval))
+    let lower = shown("timeout", Units.text(timeout))
+    let upper = shown("interval", Units.text(settings.interval))
     report(
       ("timeout", "`timeout` is set here"), ("interval", "`interval` is set here"),
       "`timeout` (\(lower)) must be below `interval` (\(upper)); lower it, or leave it out for 80% of the interval",
@@ -30,8 +31,14 @@ struct PipelineRules {
     report(
       ("reader.recv_batch", "`reader.recv_batch` is set here"),
       ("pools.receive_buffers", "`pools.receive_buffers` is set here"),
-      "`reader.recv_batch` (\(batch)) must not exceed `pools.receive_buffers` (\(buffers)): each receive in flight "
-        + "needs a buffer; set `pools.receive_buffers` to \(batch) or `reader.recv_batch` to \(buffers)", &problems)
+      "`reader.recv_batch` (\(shown("reader.recv_batch", "\(batch)"))) must not exceed `pools.receive_buffers` "
+        + "(\(shown("pools.receive_buffers", "\(buffers)"))): each receive in flight needs a buffer; set `pools.receive_buffers` to \(batch) or `reader.recv_batch` to \(buffers)",
+      &problems)
+  }
+
+  /// A value, and that nobody set it if nobody did.
+  private func shown(_ path: String, _ value: String) -> String {
+    effective.node(at: path)?.mark.isBuiltIn == false ? value : "\(value), the default"
   }
 
   private func checkSinks(_ problems: inout Problems) {

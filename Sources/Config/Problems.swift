@@ -77,7 +77,8 @@ struct Problems: Sendable {
     }.map(\.element.diagnostic)
     if isFull, let first = sources.first {
       let message = "stopped after \(Self.limit) problems; mend these first"
-      sorted.append(Diagnostic(severity: .error, place: first.whole, message: message, suggestion: nil, notes: []))
+      let severity: Diagnostic.Severity = errorCount > 0 ? .error : .warning
+      sorted.append(Diagnostic(severity: severity, place: first.whole, message: message, suggestion: nil, notes: []))
     }
     return sorted
   }

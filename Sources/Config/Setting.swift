@@ -53,17 +53,20 @@ struct Setting<Root>: Sendable {
 struct SettingsTable<Root>: Sendable {
   /// What holds them, for messages: "a pipeline".
   let title: String
-  /// Where the mapping stands in a file, for suggestions: `defaults` for what pipelines hold.
-  let prefix: String
+  /// Says of a key that this table does not have where it belongs instead, if there is more to say than its name.
+  let explanation: @Sendable (_ key: String) -> String?
   let settings: [Setting<Root>]
   /// What each inner mapping is about, by path.
   let groups: [(path: String, doc: String)]
   /// All defaults as one tree.
   let builtIn: Node
 
-  init(title: String, prefix: String, groups: [(path: String, doc: String)] = [], _ settings: [Setting<Root>]) {
+  init(
+    title: String, groups: [(path: String, doc: String)] = [], _ settings: [Setting<Root>],
+    explanation: @escaping @Sendable (_ key: String) -> String? = { _ in nil }
+  ) {
     self.title = title
-    self.prefix = prefix
+    self.explanation = explanation
     self.groups = groups
     self.settings = settings
     var layer = Node.emptyMapping(at: .builtIn)
@@ -99,10 +102,17 @@ struct SettingsTable<Root>: Sendable {
       } else if settings.contains(where: { $0.description.path.hasPrefix(entryPath + ".") }) {
         read(entry.value, under: entryPath, into: &root, &reading)
       } else {
-        reading.problems.error(
-          entry.keyMark, "unknown key \(entry.key.quotedForMessage) in \(path.isEmpty ? title : "`\(path)`")",
-          suggestion: suggestion(for: entry.key, under: path))
+        reportUnknown(entry, under: path, &reading)
       }
+    }
+  }
+
+  private func reportUnknown(_ entry: Node.Entry, under path: String, _ reading: inout Reading) {
+    let message = "unknown key \(entry.key.quotedForMessage) in \(path.isEmpty ? title : "`\(path)`")"
+    if path.isEmpty, let explanation = explanation(entry.key) {
+      reading.problems.error(entry.keyMark, "\(message); \(explanation)")
+    } else {
+      reading.problems.error(entry.keyMark, message, suggestion: suggestion(for: entry.key, under: path))
     }
   }
 
@@ -112,8 +122,7 @@ struct SettingsTable<Root>: Sendable {
     if let moved = paths.first(where: { $0.hasSuffix(".\(key)") }) { return moved }
     let start = path.isEmpty ? "" : path + "."
     let siblings = paths.filter { $0.hasPrefix(start) }.map { String($0.dropFirst(start.count).prefix { $0 != "." }) }
-    if let near = Suggestion.nearest(key, in: siblings) { return near }
-    return SettingsList.everyPath.first { $0 == key || $0.hasSuffix(".\(key)") }
+    return Suggestion.nearest(key, in: siblings) ?? SettingsList.path(endingIn: key)
   }
 }
 

@@ -22,7 +22,7 @@ enum SettingsList {
   static let version = ValueType<Int>.integer(1...1)
 
   static let global = SettingsTable<GlobalSettings>(
-    title: "`global`", prefix: "global.",
+    title: "`global`",
     groups: [
       ("discovery", "How network namespaces are found."),
       ("paths", "Where the kernel's file systems are mounted."),
@@ -62,7 +62,7 @@ enum SettingsList {
     ])
 
   static let pipeline = SettingsTable<PipelineSettings>(
-    title: "a pipeline", prefix: "defaults.",
+    title: "a pipeline",
     groups: [
       ("reader", "How sockets are read."),
       ("pools", "How many buffers of each kind the pipeline owns; a pool that runs out makes the kernel wait."),
@@ -139,8 +139,14 @@ enum SettingsList {
           + "of the pipeline's own, with a `type`."),
     ])
 
-  /// Every setting's path in a file, for suggestions across tables.
-  static let everyPath: [String] =
-    Section.allCases.map(\.rawValue) + global.paths.map { global.prefix + $0 }
-    + pipeline.paths.map { pipeline.prefix + $0 } + SinkType.all.flatMap { $0.table.paths.map { "sinks.NAME.\($0)" } }
+  /// Where in a file a key stands that was written elsewhere; the least deep place if there are several.
+  static func path(endingIn key: String) -> String? { everyPath.first { $0.hasSuffix(".\(key)") } }
+
+  /// Every setting's path in a file but those of sinks, which depend on the type; least deep first.
+  private static let everyPath: [String] = {
+    let paths = pipeline.paths.map { "defaults.\($0)" } + global.paths.map { "global.\($0)" }
+    let depths = paths.map { path in path.count { $0 == "." } }
+    return zip(paths, depths).enumerated().sorted { ($0.element.1, $0.offset) < ($1.element.1, $1.offset) }
+      .map(\.element.0)
+  }()
 }

@@ -6,6 +6,8 @@ struct SinkType: Sendable {
   /// What the settings are read into.
   let blank: SinkKind
   let table: SettingsTable<SinkSettings>
+  /// The settings that not every sink has.
+  let own: [Setting<SinkSettings>]
 
   static let all = [
     SinkType("stdout", "Standard output.", .stdout),
@@ -34,11 +36,14 @@ struct SinkType: Sendable {
     self.aliases = aliases
     self.doc = doc
     self.blank = blank
-    table = SettingsTable(title: "a sink of type `\(name)`", prefix: "sinks.NAME.", Self.common + own)
+    self.own = own
+    table = SettingsTable(title: "a sink of type `\(name)`", Self.common + own) { key in
+      Self.all.first { $0.table.paths.contains(key) }.map { "that is a setting of type `\($0.name)`" }
+    }
   }
 
   /// What every sink has besides `type`.
-  private static let common: [Setting<SinkSettings>] = [
+  static let common: [Setting<SinkSettings>] = [
     Setting(
       "enabled", \.isEnabled, .boolean, default: "true", reload: .pipeline,
       "`false`: the sink is checked but nothing is sent to it."),
@@ -65,7 +70,8 @@ extension ValueType where Value == [String]? {
       node, path, reading in
       guard let text = node.scalar?.text, reading.vocabulary.columns.contains(text) else {
         let suggestion = node.scalar.flatMap { Suggestion.nearest($0.text, in: reading.vocabulary.columns) }
-        reading.mismatch(path, "names of columns (`xtcpd schema fields` lists them)", node, suggestion: suggestion)
+        reading.mismatch(
+          path, "a list of columns of the record (`xtcpd schema fields` lists them)", node, suggestion: suggestion)
         return nil
       }
       return text

@@ -30,6 +30,15 @@ struct Source: Sendable {
   /// The file as a whole.
   var whole: Place { Place(file: name, line: 0, column: 0, excerpt: "", caret: 0, width: 1) }
 
+  /// The place itself, or, where nothing but empty lines follows, the end of the last line that holds something:
+  /// parsers report what is missing at the end on the line after it.
+  func upToEnd(line: Int, column: Int) -> (line: Int, column: Int) {
+    guard let last = bytes.lastIndex(where: { $0 > UInt8(ascii: " ") }) else { return (1, 1) }
+    let lastLine = bytes[..<last].count { $0 == UInt8(ascii: "\n") } + 1
+    guard line > lastLine else { return (line, column) }
+    return (lastLine, self.line(lastLine).unicodeScalars.count + 1)
+  }
+
   /// What stands at a line and column, both counted from 1; nil beyond the end.
   func scalar(line number: Int, column: Int) -> Unicode.Scalar? {
     line(number).unicodeScalars.dropFirst(column - 1).first

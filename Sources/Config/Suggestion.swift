@@ -4,17 +4,16 @@ enum Suggestion {
   private static let longestWord = 64
 
   /// The candidate nearest to `word`, or nil if none is near: equal but for case and `-` for `_`; else the only one that
-  /// `word` begins; else the one with the fewest typing errors (a letter missing, added, changed, or two swapped), at
-  /// most a third of the word.
+  /// `word` is a part of; else the one with the fewest typing errors (a letter missing, added, changed, or two
+  /// swapped), at most a third of the word and at least one.
   static func nearest(_ word: String, in candidates: [String]) -> String? {
     guard word.utf8.count <= longestWord else { return nil }
     let wanted = folded(word)
     guard !wanted.isEmpty else { return nil }
     if let same = candidates.first(where: { folded($0) == wanted }) { return same }
-    if wanted.count >= 3 {
-      let longer = candidates.filter { folded($0).starts(with: wanted) }
-      if longer.count == 1 { return longer.first }
-    }
+    guard wanted.count >= 3 else { return nil }
+    let longer = candidates.filter { contains(folded($0), wanted) }
+    if longer.count == 1 { return longer.first }
     var best: (candidate: String, distance: Int)?
     for candidate in candidates {
       let distance = distance(wanted, folded(candidate))
@@ -31,6 +30,11 @@ enum Suggestion {
       default: byte
       }
     }
+  }
+
+  private static func contains(_ word: [UInt8], _ part: [UInt8]) -> Bool {
+    guard word.count >= part.count else { return false }
+    return (0...word.count - part.count).contains { word[$0...].starts(with: part) }
   }
 
   /// The optimal string alignment distance.

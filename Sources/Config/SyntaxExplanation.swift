@@ -8,8 +8,7 @@ struct SyntaxExplanation {
   var note: (line: Int, column: Int, message: String)?
 
   init(_ error: EventReader.SyntaxError, in source: Source) {
-    line = error.line
-    column = error.column
+    (line, column) = source.upToEnd(line: error.line, column: error.column)
     message = error.problem
     let character = source.scalar(line: line, column: column)
     switch error.problem {

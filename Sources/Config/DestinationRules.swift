@@ -1,0 +1,93 @@
+/// Warns of what works but is seldom meant: sinks that write to one place and get into each other's way.
+enum DestinationRules {
+  /// One sink of one enabled pipeline that writes to a place others may write to.
+  private struct Use {
+    var pipeline: PipelineSettings
+    var sink: SinkSettings
+    var mark: Mark
+  }
+
+  /// Reports each sink at most once, at the first other one that it clashes with.
+  static func check(_ pipelines: [(settings: PipelineSettings, entry: Node.Entry)], _ problems: inout Problems) {
+    var uses: [String: [Use]] = [:]
+    for (pipeline, entry) in pipelines {
+      for sink in pipeline.sinks where !problems.isFull {
+        guard let destination = destination(of: sink.kind) else { continue }
+        let mark = entry.value.node(at: "sinks")?.entry(sink.name)?.keyMark ?? entry.keyMark
+        let use = Use(pipeline: pipeline, sink: sink, mark: mark)
+        let others = uses[destination, default: []]
+        if let other = others.first(where: { mixes($0, use) }) {
+          problems.warning(
+            use.mark,
+            "\(destination) is also written as \(other.sink.format.rawValue), with other columns or in another "
+              + "format than here; its readers will see both mixed", notes: [(other.mark, "the other sink")])
+        } else if let other = others.first(where: { doubles($0, use) }) {
+          problems.warning(use.mark, doubling(other, use, destination), notes: [(other.mark, "the other sink")])
+        }
+        uses[destination, default: []].append(use)
+      }
+    }
+  }
+
+  private static func destination(of kind: SinkKind) -> String? {
+    switch kind {
+    case .stdout: "standard output"
+    case .stderr: "standard error"
+    case .file(let file): "`\(file.path.printable(limit: 200))`"
+    case .blackhole: nil
+    }
+  }
+
+  private static func mixes(_ one: Use, _ other: Use) -> Bool {
+    one.sink.format != other.sink.format || one.sink.columns != other.sink.columns
+  }
+
+  private static func doubling(_ one: Use, _ other: Use, _ destination: String) -> String {
+    if one.pipeline.name == other.pipeline.name {
+      return
+        "sinks `\(one.sink.name)` and `\(other.sink.name)` both write to \(destination); each row will be there twice"
+    }
+    return
+      "pipelines `\(one.pipeline.name)` and `\(other.pipeline.name)` may read the same namespaces and both write to "
+      + "\(destination); rows of those would be there twice"
+  }
+
+  private static func doubles(_ one: Use, _ other: Use) -> Bool {
+    one.pipeline.name == other.pipeline.name || one.pipeline.namespaces.mayOverlap(other.pipeline.namespaces)
+  }
+}
+
+extension NamespaceSelection {
+  /// Whether some namespace is probably selected by both. Selectors of different kinds are taken for different
+  /// namespaces, because a warning that is mostly wrong is not read.
+  func mayOverlap(_ other: NamespaceSelection) -> Bool {
+    include.contains { mine in
+      other.include.contains { theirs in
+        mine.mayOverlap(theirs) && !exclude.contains { $0.covers(theirs) }
+          && !other.exclude.contains { $0.covers(mine) }
+      }
+    }
+  }
+}
+
+extension NamespaceSelector {
+  fileprivate func mayOverlap(_ other: NamespaceSelector) -> Bool {
+    switch (self, other) {
+    case (.all, _), (_, .all): true
+    case (.host, .name(let glob)), (.name(let glob), .host): glob.matches("host")
+    case (.name(let one), .name(let other)), (.path(let one), .path(let other)): one.mayOverlap(other)
+    default: self == other
+    }
+  }
+
+  /// Whether everything that `other` selects is selected by this one.
+  fileprivate func covers(_ other: NamespaceSelector) -> Bool {
+    switch (self, other) {
+    case (.all, _): true
+    case (.name(let glob), .host): glob.matches("host")
+    case (.name(let one), .name(let other)), (.path(let one), .path(let other)):
+      one == other || other.literal.map(one.matches) == true
+    default: self == other
+    }
+  }
+}

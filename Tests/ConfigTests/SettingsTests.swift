@@ -1,0 +1,403 @@
+import Testing
+
+@testable import Config
+
+/// One setting: values that are taken, with what they become, and values that are refused, with what is said.
+struct SettingCase<Root: Sendable>: Sendable, CustomTestStringConvertible {
+  typealias Check = @Sendable (Root) -> Bool
+
+  let path: String
+  /// Whether the settings hold the default.
+  let isDefault: Check
+  let good: [(yaml: String, check: Check)]
+  let bad: [(yaml: String, says: String)]
+  /// Other settings without which the good values would break a rule.
+  var given = ""
+
+  var testDescription: String { path }
+
+  /// The setting at column 1 of the text's last line or lines, and the column where the value begins.
+  func yaml(_ value: String) -> (text: String, column: Int) {
+    let keys = path.split(separator: ".")
+    var text = ""
+    for (depth, key) in keys.enumerated() {
+      text += (depth > 0 ? "\n" : "") + String(repeating: " ", count: depth) + key + ":"
+    }
+    return (text + " " + value, (keys.last?.count ?? 0) + keys.count + 2)
+  }
+}
+
+@Suite struct PipelineSettingsTests {
+  static let cases: [SettingCase<PipelineSettings>] = [
+    SettingCase(
+      path: "enabled", isDefault: { $0.isEnabled }, good: [("true", { $0.isEnabled })],
+      bad: [
+        ("yes", "`enabled` must be true or false, not `yes`; did you mean `true`?"),
+        ("True", "`enabled` must be true or false, not `True`; did you mean `true`?"),
+        ("\"true\"", "`enabled` must be true or false, not the text `true`; did you mean `true`?"),
+        ("1", "`enabled` must be true or false, not `1`"), ("[]", "`enabled` must be true or false, not a list"),
+      ]),
+    SettingCase(
+      path: "interval", isDefault: { $0.interval == .seconds(10) },
+      good: [
+        ("10ms", { $0.interval == .milliseconds(10) }), ("1d", { $0.interval == .seconds(86_400) }),
+        ("\"1m30s\"", { $0.interval == .seconds(90) }),
+      ],
+      bad: [
+        ("9ms", "`interval` must be from 10ms to 1d, not `9ms`"),
+        ("1d1s", "`interval` must be from 10ms to 1d, not `1d1s`"),
+        ("0s", "`interval` must be from 10ms to 1d, not `0s`"),
+        ("10", "`interval`: `10` has no unit; write it like 500ms, 10s or 1m30s"),
+        ("-1s", "`interval`: `-1s` is not a number with a unit; write it like 500ms, 10s or 1m30s"),
+        ("1.5s", "`interval`: `1.5s` is not a whole number; use the next smaller unit"),
+        (
+          "10sec",
+          "`interval`: `10sec` has the unknown unit `sec`; the units are ns, us, ms, s, m, h, d; did you mean `s`?"
+        ),
+        ("99999999999d", "`interval`: `99999999999d` is too large"),
+        ("[10s]", "`interval` must be a duration from 10ms to 1d, not a list"),
+        ("{}", "`interval` must be a duration from 10ms to 1d, not a mapping"),
+        ("~", "`interval` has no value; give it a duration from 10ms to 1d or remove the key"),
+      ]),
+    SettingCase(
+      path: "timeout", isDefault: { $0.explicitTimeout == nil && $0.timeout == .seconds(5) },
+      good: [
+        ("auto", { $0.explicitTimeout == nil }), ("1ms", { $0.timeout == .milliseconds(1) }),
+        ("1h", { $0.timeout == .seconds(3600) }),
+      ],
+      bad: [
+        ("999us", "`timeout` must be from 1ms to 1h, not `999us`"),
+        ("61m", "`timeout` must be from 1ms to 1h, not `61m`"),
+        ("5", "`timeout`: `5` has no unit; write it like 500ms, 10s or 1m30s"),
+        ("automatic", "`timeout`: `automatic` is not a number with a unit; write it like 500ms, 10s or 1m30s"),
+      ], given: "interval: 2h"),
+    SettingCase(
+      path: "align", isDefault: { $0.align == .spread },
+      good: [
+        ("spread", { $0.align == .spread }), ("wallclock", { $0.align == .wallclock }),
+        ("none", { $0.align == Alignment.none }),
+      ],
+      bad: [
+        ("wall", "`align` must be one of spread, wallclock, none, not `wall`; did you mean `wallclock`?"),
+        ("null", "`align` has no value; give it one of spread, wallclock, none or remove the key"),
+      ]),
+    SettingCase(
+      path: "label", isDefault: { $0.label == "" },
+      good: [
+        ("edge", { $0.label == "edge" }), ("\"007\"", { $0.label == "007" }),
+        ("2026-01-01x", { $0.label == "2026-01-01x" }),
+        ("\"\"", { $0.label == "" }), ("no way", { $0.label == "no way" }),
+      ],
+      bad: [
+        ("007", "`label` must be text, and 007 is a number or boolean; write \"007\""),
+        ("1.10", "`label` must be text, and 1.10 is a number or boolean; write \"1.10\""),
+        ("NO", "`label` must be text, and NO is a number or boolean; write \"NO\""),
+        ("\"a\\u0007b\"", "`label` holds the control character U+7; remove it"),
+        (String(repeating: "x", count: 256), "`label` must be 0 to 255 bytes long, not 256"),
+        ("[a]", "`label` must be text, not a list"), ("", "`label` has no value; give it text or remove the key"),
+      ]),
+    SettingCase(
+      path: "tag", isDefault: { $0.tag == "" },
+      good: [("blue", { $0.tag == "blue" }), (String(repeating: "x", count: 255), { $0.tag.count == 255 })],
+      bad: [("{ a: b }", "`tag` must be text, not a mapping")]),
+    SettingCase(
+      path: "attributes", isDefault: { $0.attributes == AttributeName.defaultSelection },
+      good: [
+        ("all", { $0.attributes == Set(AttributeName.allCases) }),
+        ("default", { $0.attributes.count == AttributeName.allCases.count - 1 && !$0.attributes.contains(.meminfo) }),
+        ("[]", { $0.attributes == [] }), ("[info, class_id]", { $0.attributes == [.info, .classID] }),
+      ],
+      bad: [
+        ("info", "`attributes` must be `default`, `all` or a list, not `info`"),
+        ("alll", "`attributes` must be `default`, `all` or a list, not `alll`; did you mean `all`?"),
+        (
+          "[inof]",
+          "`attributes` must be one of info, cong, skmem, meminfo, vegas, dctcp, bbr, tos, tclass, shutdown, class_id, "
+            + "cgroup, sockopt, mark, ulp, not `inof`; did you mean `info`?"
+        ),
+      ]),
+    SettingCase(
+      path: "reader.mode", isDefault: { $0.reader.mode == .auto },
+      good: [("io_uring", { $0.reader.mode == .ioUring }), ("syscall", { $0.reader.mode == .syscall })],
+      bad: [
+        ("io-uring", "`reader.mode` must be one of auto, io_uring, syscall, not `io-uring`; did you mean `io_uring`?")
+      ]),
+    SettingCase(
+      path: "reader.recv_batch", isDefault: { $0.reader.recvBatch == 8 },
+      good: [("1", { $0.reader.recvBatch == 1 }), ("4096", { $0.reader.recvBatch == 4096 })],
+      bad: [
+        ("0", "`reader.recv_batch` must be a whole number from 1 to 4096, not `0`"),
+        ("4097", "`reader.recv_batch` must be a whole number from 1 to 4096, not `4097`"),
+        ("-1", "`reader.recv_batch` must be a whole number from 1 to 4096, not `-1`"),
+        ("1.0", "`reader.recv_batch` must be a whole number from 1 to 4096, not `1.0`"),
+        ("010", "`reader.recv_batch` must be a whole number from 1 to 4096, not `010`"),
+        ("0x8", "`reader.recv_batch` must be a whole number from 1 to 4096, not `0x8`"),
+        ("\"8\"", "`reader.recv_batch` must be a whole number from 1 to 4096, not the text `8`"),
+        (
+          "99999999999999999999",
+          "`reader.recv_batch` must be a whole number from 1 to 4096, not `99999999999999999999`"
+        ),
+        ("true", "`reader.recv_batch` must be a whole number from 1 to 4096, not `true`"),
+        ("[8]", "`reader.recv_batch` must be a whole number from 1 to 4096, not a list"),
+        ("", "`reader.recv_batch` has no value; give it a whole number from 1 to 4096 or remove the key"),
+      ], given: "pools: { receive_buffers: 4096 }"),
+    SettingCase(
+      path: "reader.cqe_batch", isDefault: { $0.reader.cqeBatch == 128 },
+      good: [("1", { $0.reader.cqeBatch == 1 }), ("4096", { $0.reader.cqeBatch == 4096 })],
+      bad: [
+        ("0", "`reader.cqe_batch` must be a whole number from 1 to 4096, not `0`"),
+        ("4097", "`reader.cqe_batch` must be a whole number from 1 to 4096, not `4097`"),
+      ]),
+    SettingCase(
+      path: "pools.receive_buffers", isDefault: { $0.pools.receiveBuffers == 16 },
+      good: [("1", { $0.pools.receiveBuffers == 1 }), ("4096", { $0.pools.receiveBuffers == 4096 })],
+      bad: [
+        ("0", "`pools.receive_buffers` must be a whole number from 1 to 4096, not `0`"),
+        ("4097", "`pools.receive_buffers` must be a whole number from 1 to 4096, not `4097`"),
+      ], given: "reader: { recv_batch: 1 }"),
+    SettingCase(
+      path: "pools.batches", isDefault: { $0.pools.batches == 4 },
+      good: [("1", { $0.pools.batches == 1 }), ("4096", { $0.pools.batches == 4096 })],
+      bad: [
+        ("0", "`pools.batches` must be a whole number from 1 to 4096, not `0`"),
+        ("4097", "`pools.batches` must be a whole number from 1 to 4096, not `4097`"),
+      ]),
+    SettingCase(
+      path: "batch.rows", isDefault: { $0.batch.rows == 10_000 },
+      good: [("1", { $0.batch.rows == 1 }), ("1000000", { $0.batch.rows == 1_000_000 })],
+      bad: [
+        ("0", "`batch.rows` must be a whole number from 1 to 1000000, not `0`"),
+        ("1000001", "`batch.rows` must be a whole number from 1 to 1000000, not `1000001`"),
+        ("10k", "`batch.rows` must be a whole number from 1 to 1000000, not `10k`"),
+      ]),
+    SettingCase(
+      path: "batch.bytes", isDefault: { $0.batch.bytes == 768 << 10 },
+      good: [
+        ("64KiB", { $0.batch.bytes == 64 << 10 }), ("64MiB", { $0.batch.bytes == 64 << 20 }),
+        ("\"65536B\"", { $0.batch.bytes == 65_536 }),
+      ],
+      bad: [
+        ("63KiB", "`batch.bytes` must be from 64KiB to 64MiB, not `63KiB`"),
+        ("65MiB", "`batch.bytes` must be from 64KiB to 64MiB, not `65MiB`"),
+        ("786432", "`batch.bytes`: `786432` has no unit; write it like 64KiB or 16MiB"),
+        ("1MiB 1KiB", "`batch.bytes`: `1MiB 1KiB` is not one number with one unit; write it like 64KiB or 16MiB"),
+        (
+          "768kB",
+          "`batch.bytes`: `768kB` has the unknown unit `kB`; the units are B, KiB, MiB, GiB, TiB; did you mean `KiB`?"
+        ),
+        ("9999999999TiB", "`batch.bytes`: `9999999999TiB` is too large"),
+        ("[1MiB]", "`batch.bytes` must be a size from 64KiB to 64MiB, not a list"),
+      ]),
+    SettingCase(
+      path: "batch.max_age", isDefault: { $0.batch.maxAge == .zero },
+      good: [("0s", { $0.batch.maxAge == .zero }), ("1h", { $0.batch.maxAge == .seconds(3600) })],
+      bad: [
+        ("1h1ns", "`batch.max_age` must be from 0s to 1h, not `1h1ns`"),
+        ("0", "`batch.max_age`: `0` has no unit; write it like 500ms, 10s or 1m30s"),
+      ]),
+    SettingCase(
+      path: "filter.states", isDefault: { $0.states == Set(StateName.allCases) },
+      good: [
+        ("all", { $0.states.count == 12 }), ("[listen, new_syn_recv]", { $0.states == [.listen, .newSynRecv] }),
+      ],
+      bad: [
+        ("[]", "`filter.states` must not be empty"),
+        ("listen", "`filter.states` must be `all` or a list, not `listen`"),
+        (
+          "[TIME-WAIT]",
+          "`filter.states` must be one of established, syn_sent, syn_recv, fin_wait1, fin_wait2, time_wait, close, "
+            + "close_wait, last_ack, listen, closing, new_syn_recv, not `TIME-WAIT`; did you mean `time_wait`?"
+        ),
+      ]),
+    SettingCase(
+      path: "sample.every", isDefault: { $0.sampleEvery == 1 },
+      good: [("1", { $0.sampleEvery == 1 }), ("1000000", { $0.sampleEvery == 1_000_000 })],
+      bad: [
+        ("0", "`sample.every` must be a whole number from 1 to 1000000, not `0`"),
+        ("1000001", "`sample.every` must be a whole number from 1 to 1000000, not `1000001`"),
+      ]),
+    SettingCase(
+      path: "namespaces.include", isDefault: { $0.namespaces.include == [.all] },
+      good: [
+        ("[host]", { $0.namespaces.include == [.host] }),
+        (
+          "[host, { name: \"a*\" }, { path: /run/netns/b }, { inode: 4026531840 }, { pid: 4194304 }]",
+          { $0.namespaces.include.count == 5 && $0.namespaces.include.last == .pid(4_194_304) }
+        ),
+      ],
+      bad: [
+        ("[]", "`namespaces.include` must not be empty"),
+        ("host", "`namespaces.include` must be a list such as [host], not `host`"),
+        (
+          "[hsot]",
+          "`namespaces.include` must be host, all or one of {name: GLOB}, {path: GLOB}, {inode: N}, {pid: N}, not `hsot`; "
+            + "did you mean `host`?"
+        ),
+      ]),
+    SettingCase(
+      path: "namespaces.exclude", isDefault: { $0.namespaces.exclude == [] },
+      good: [("[]", { $0.namespaces.exclude == [] }), ("[{ inode: 1 }]", { $0.namespaces.exclude == [.inode(1)] })],
+      bad: [
+        ("{ name: x }", "`namespaces.exclude` must be a list, not a mapping"),
+        ("", "`namespaces.exclude` has no value; give it a list or remove the key"),
+      ]),
+  ]
+
+  @Test func casesCoverTheList() {
+    #expect(Set(Self.cases.map(\.path)).union(["sinks"]) == Set(SettingsList.pipeline.paths))
+  }
+
+  @Test(arguments: cases) func defaults(_ setting: SettingCase<PipelineSettings>) throws {
+    let pipeline = try #require(read(onePipeline("")).settings?.pipelines.first)
+    #expect(setting.isDefault(pipeline))
+    #expect(setting.isDefault(PipelineSettings(name: "p")))
+  }
+
+  @Test(arguments: cases) func values(_ setting: SettingCase<PipelineSettings>) throws {
+    for (yaml, check) in setting.good {
+      let outcome = read(onePipeline(setting.given + "\n" + setting.yaml(yaml).text))
+      #expect(outcome.rendered == "")
+      let pipeline = try #require(outcome.settings?.pipelines.first)
+      #expect(check(pipeline), "\(yaml)")
+    }
+  }
+
+  @Test(arguments: cases) func mistakes(_ setting: SettingCase<PipelineSettings>) throws {
+    for (yaml, says) in setting.bad {
+      let (text, column) = setting.yaml(yaml)
+      let outcome = read(onePipeline(setting.given + "\n" + text))
+      #expect(outcome.settings == nil)
+      let diagnostic = try #require(outcome.diagnostics.first)
+      #expect(outcome.diagnostics.count == 1)
+      let hint = diagnostic.suggestion.map { "; did you mean `\($0)`?" } ?? ""
+      #expect(diagnostic.message + hint == says)
+      let line = 4 + 1 + setting.path.split(separator: ".").count
+      let inner = yaml.hasPrefix("[") && !diagnostic.message.hasSuffix("a list") && yaml != "[]" ? 1 : 0
+      let place = yaml.isEmpty ? 4 + column - 1 : 4 + column + inner
+      #expect((diagnostic.line, diagnostic.column) == (line, place), "\(yaml): \(diagnostic.rendered)")
+    }
+  }
+
+  /// A value in `defaults` reaches a pipeline that says nothing, and yields to one that does.
+  @Test(arguments: cases) func inheritance(_ setting: SettingCase<PipelineSettings>) throws {
+    for (yaml, check) in setting.good {
+      let layer = (setting.given + "\n" + setting.yaml(yaml).text).split(separator: "\n").map { "  \($0)\n" }.joined()
+      let outcome = read("version: 1\ndefaults:\n\(layer)pipelines: { p: { sinks: { o: { type: blackhole } } } }\n")
+      let pipeline = try #require(outcome.settings?.pipelines.first)
+      #expect(check(pipeline), "\(yaml)")
+    }
+  }
+}
+
+@Suite struct GlobalSettingsTests {
+  static let cases: [SettingCase<GlobalSettings>] = [
+    SettingCase(
+      path: "hostname", isDefault: { $0.hostname == nil },
+      good: [("auto", { $0.hostname == nil }), ("box7.example", { $0.hostname == "box7.example" })],
+      bad: [
+        ("\"\"", "`hostname` must be 1 to 255 bytes long, not 0"),
+        ("7", "`hostname` must be text, and 7 is a number or boolean; write \"7\""),
+      ]),
+    SettingCase(
+      path: "location", isDefault: { $0.location == "" }, good: [("ams1", { $0.location == "ams1" })],
+      bad: [("NO", "`location` must be text, and NO is a number or boolean; write \"NO\"")]),
+    SettingCase(
+      path: "label", isDefault: { $0.label == "" }, good: [("edge", { $0.label == "edge" })],
+      bad: [("[]", "`label` must be text, not a list")]),
+    SettingCase(
+      path: "tag", isDefault: { $0.tag == "" }, good: [("t", { $0.tag == "t" })],
+      bad: [("{}", "`tag` must be text, not a mapping")]),
+    SettingCase(
+      path: "discovery.interval", isDefault: { $0.discovery.interval == .seconds(10) },
+      good: [
+        ("100ms", { $0.discovery.interval == .milliseconds(100) }), ("1h", { $0.discovery.interval == .seconds(3600) }),
+      ],
+      bad: [
+        ("99ms", "`discovery.interval` must be from 100ms to 1h, not `99ms`"),
+        ("2h", "`discovery.interval` must be from 100ms to 1h, not `2h`"),
+      ]),
+    SettingCase(
+      path: "discovery.max_namespaces", isDefault: { $0.discovery.maxNamespaces == 4096 },
+      good: [("1", { $0.discovery.maxNamespaces == 1 }), ("65536", { $0.discovery.maxNamespaces == 65_536 })],
+      bad: [
+        ("0", "`discovery.max_namespaces` must be a whole number from 1 to 65536, not `0`"),
+        ("65537", "`discovery.max_namespaces` must be a whole number from 1 to 65536, not `65537`"),
+      ]),
+    SettingCase(
+      path: "paths.proc", isDefault: { $0.paths.proc == "/proc" },
+      good: [("/host/proc", { $0.paths.proc == "/host/proc" })],
+      bad: [
+        ("proc", "`paths.proc` must be an absolute path, not `proc`"),
+        ("\"\"", "`paths.proc` must be an absolute path, not the text ``"),
+        ("/" + String(repeating: "x", count: 4095), "`paths.proc` must be at most 4095 bytes long, not 4096"),
+        ("\"/a\\0b\"", "`paths.proc` holds the control character U+0; remove it"),
+      ]),
+    SettingCase(
+      path: "paths.netns", isDefault: { $0.paths.netns == ["/run/netns", "/run/docker/netns"] },
+      good: [("[]", { $0.paths.netns == [] }), ("[/a, /b]", { $0.paths.netns == ["/a", "/b"] })],
+      bad: [
+        ("/a", "`paths.netns` must be a list such as [/a], not `/a`"),
+        ("[a]", "`paths.netns` must be an absolute path, not `a`"),
+      ]),
+    SettingCase(
+      path: "log.level", isDefault: { $0.log.level == .info },
+      good: [("trace", { $0.log.level == .trace }), ("error", { $0.log.level == .error })],
+      bad: [
+        (
+          "warn",
+          "`log.level` must be one of trace, debug, info, notice, warning, error, not `warn`; did you mean `warning`?"
+        )
+      ]),
+    SettingCase(
+      path: "log.format", isDefault: { $0.log.format == .text }, good: [("json", { $0.log.format == .json })],
+      bad: [("JSON", "`log.format` must be one of text, json, not `JSON`; did you mean `json`?")]),
+  ]
+
+  private func text(_ setting: SettingCase<GlobalSettings>, _ yaml: String) -> String {
+    let layer = setting.yaml(yaml).text.split(separator: "\n").map { "  \($0)\n" }.joined()
+    return "version: 1\nglobal:\n\(layer)pipelines: { p: { sinks: { o: { type: blackhole } } } }\n"
+  }
+
+  @Test func casesCoverTheList() {
+    #expect(Set(Self.cases.map(\.path)) == Set(SettingsList.global.paths))
+  }
+
+  @Test(arguments: cases) func defaults(_ setting: SettingCase<GlobalSettings>) throws {
+    let settings = try #require(read(onePipeline("")).settings)
+    #expect(setting.isDefault(settings.global))
+    #expect(setting.isDefault(GlobalSettings()))
+  }
+
+  @Test(arguments: cases) func values(_ setting: SettingCase<GlobalSettings>) throws {
+    for (yaml, check) in setting.good {
+      let outcome = read(text(setting, yaml))
+      #expect(outcome.rendered == "")
+      #expect(check(try #require(outcome.settings).global), "\(yaml)")
+    }
+  }
+
+  @Test(arguments: cases) func mistakes(_ setting: SettingCase<GlobalSettings>) throws {
+    for (yaml, says) in setting.bad {
+      let outcome = read(text(setting, yaml))
+      #expect(outcome.settings == nil)
+      let inner = yaml == "[a]" ? 1 : 0
+      let line = 2 + setting.path.split(separator: ".").count
+      let column = 2 + setting.yaml(yaml).column + inner
+      #expect(outcome.diagnostics.map(summary) == ["\(line):\(column): error: \(says)"])
+    }
+  }
+
+  @Test func labelAndTagReachPipelinesThatSetNone() throws {
+    let text = """
+      version: 1
+      global: { label: g, tag: g }
+      defaults: { tag: d }
+      pipelines:
+        a: { sinks: { o: { type: blackhole } } }
+        b: { sinks: { o: { type: blackhole } }, label: b, tag: "" }
+      """
+    let pipelines = try #require(read(text).settings).pipelines
+    #expect(pipelines.map(\.label) == ["g", "b"])
+    #expect(pipelines.map(\.tag) == ["d", ""])
+  }
+}

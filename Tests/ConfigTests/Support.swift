@@ -1,0 +1,58 @@
+import Foundation
+
+@testable import Config
+
+/// The columns that tests refer to.
+let vocabulary = Vocabulary(columns: ["hostname", "timestamp_ns", "netns", "tcp_info_rtt"])
+
+/// Reads a text as the file `x.yaml`.
+func read(_ text: String) -> Outcome {
+  ConfigurationFile.read(text: text, named: "x.yaml", vocabulary: vocabulary)
+}
+
+/// The diagnostics of a text as `line:column: severity: message`, suggestions and notes included.
+func diagnose(_ text: String) -> [String] {
+  read(text).diagnostics.map(summary)
+}
+
+func summary(_ diagnostic: Diagnostic) -> String {
+  let hint = diagnostic.suggestion.map { "; did you mean `\($0)`?" } ?? ""
+  let notes = diagnostic.notes.map { " [\($0.place.line):\($0.place.column) \($0.message)]" }.joined()
+  return "\(diagnostic.line):\(diagnostic.column): \(diagnostic.severity): \(diagnostic.message)\(hint)\(notes)"
+}
+
+/// A configuration with one pipeline `p` that has a sink and, besides, what `body` says.
+func onePipeline(_ body: String) -> String {
+  "version: 1\npipelines:\n  p:\n    sinks: { o: { type: blackhole } }\n"
+    + body.split(separator: "\n", omittingEmptySubsequences: false).map { "    \($0)\n" }.joined()
+}
+
+/// CPU time that this thread spends in `body`: what a busy machine does not change.
+func cpuTime(_ body: () -> Void) -> Duration {
+  func now() -> Duration {
+    var time = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
+  }
+  let start = now()
+  body()
+  return now() - start
+}
+
+/// The root of the package.
+let packageRoot = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+  .deletingLastPathComponent()
+
+/// A directory of its own for one test, removed with the value.
+final class TemporaryDirectory {
+  let url: URL
+
+  init() throws {
+    url = FileManager.default.temporaryDirectory.appending(path: "xtcpd-config-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+  }
+
+  deinit { try? FileManager.default.removeItem(at: url) }
+
+  func path(_ name: String) -> String { url.appending(path: name).path }
+}

@@ -1,0 +1,40 @@
+/// libFuzzer's entry: any bytes are a configuration file. Besides not crashing, reading must hold what users rely on.
+@_cdecl("LLVMFuzzerTestOneInput")
+public func fuzzConfiguration(_ data: UnsafePointer<UInt8>?, _ size: Int) -> Int32 {
+  let bytes = Array(UnsafeBufferPointer(start: data, count: size))
+  let vocabulary = Vocabulary(columns: ["hostname", "timestamp_ns", "netns", "tcp_info_rtt"])
+  let outcome = ConfigurationFile.read(bytes: bytes, named: "fuzz.yaml", vocabulary: vocabulary)
+
+  // Either there are settings or there is an error that says why not.
+  guard (outcome.settings == nil) == !outcome.errors.isEmpty else { fatalError("settings and errors do not agree") }
+  let lines = bytes.reduce(1) { $0 + ($1 == UInt8(ascii: "\n") ? 1 : 0) }
+  for diagnostic in outcome.diagnostics { check(diagnostic, lines) }
+  if let settings = outcome.settings { check(settings) }
+  return 0
+}
+
+/// A diagnostic points into the file and cannot drive a terminal.
+private func check(_ diagnostic: Diagnostic, _ lines: Int) {
+  guard (0...lines).contains(diagnostic.line), diagnostic.caret <= diagnostic.excerpt.unicodeScalars.count else {
+    fatalError("points outside of the file: \(diagnostic.rendered)")
+  }
+  guard diagnostic.rendered.unicodeScalars.allSatisfy({ $0 == "\n" || $0.value >= 0x20 && $0.value != 0x7F }) else {
+    fatalError("holds a control character: \(diagnostic.rendered)")
+  }
+}
+
+/// What the pipelines rely on without checking again.
+private func check(_ settings: Settings) {
+  guard !settings.pipelines.isEmpty else { fatalError("no pipeline") }
+  for pipeline in settings.pipelines {
+    let isSound =
+      pipeline.interval > .zero && pipeline.timeout < pipeline.interval && pipeline.timeout > .zero
+      && pipeline.reader.recvBatch <= pipeline.pools.receiveBuffers && !pipeline.sinks.isEmpty
+      && !pipeline.states.isEmpty && pipeline.sampleEvery >= 1 && !pipeline.namespaces.include.isEmpty
+    guard isSound else { fatalError("unsound pipeline \(pipeline)") }
+  }
+}
+
+extension Diagnostic {
+  fileprivate var caret: Int { place.caret }
+}
