@@ -5,7 +5,8 @@ enum Assembly {
   static func settings(from root: Node, _ reading: inout Reading) -> Settings {
     var settings = Settings()
     guard let entries = root.entries else {
-      reading.mismatch("the file", "a mapping that begins with `version: 1`", root)
+      reading.problems.error(
+        root.mark, "the file must be a mapping that begins with `version: 1`, not \(root.description)")
       return settings
     }
     let sections = SettingsList.Section.allCases.map(\.rawValue)
@@ -91,7 +92,7 @@ struct PipelineAssembly {
     var all: [(settings: PipelineSettings, entry: Node.Entry)] = []
     for entry in entries where !reading.problems.isFull {
       guard entry.value.entries != nil else {
-        reading.mismatch(entry.key, "a mapping", entry.value)
+        reading.mismatch("pipelines.\(entry.key)", "a mapping", entry.value)
         continue
       }
       var settings = PipelineSettings(blank: entry.key)

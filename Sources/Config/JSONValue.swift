@@ -1,5 +1,5 @@
 /// A JSON value that keeps the order of its keys, so that generated files differ only where the settings do.
-indirect enum JSONValue: Sendable, Equatable {
+enum JSONValue: Sendable, Equatable {
   case string(String)
   case integer(Int)
   case boolean(Bool)

@@ -13,13 +13,17 @@ struct Reading {
   /// The `sinks` section: what a pipeline's sinks may refer to.
   var sharedSinks = Node.emptyMapping(at: .builtIn)
 
-  /// Reports that `node` is not what `path` takes.
+  /// Reports that `node` is not what the setting at `path` takes.
   mutating func mismatch(_ path: String, _ expected: String, _ node: Node, suggestion: String? = nil) {
-    if node.isNull {
-      problems.error(node.mark, "`\(path)` has no value; give it \(expected) or remove the key")
-    } else {
-      problems.error(
-        node.mark, "`\(path)` must be \(expected), not \(node.description)", suggestion: suggestion)
+    mismatch(of: "`\(path)`", expected, node, suggestion: suggestion)
+  }
+
+  /// Reports that `node` is not what `subject` has to be. A value that is missing because of an error is not reported.
+  mutating func mismatch(of subject: String, _ expected: String, _ node: Node, suggestion: String? = nil) {
+    if !node.isNull {
+      problems.error(node.mark, "\(subject) must be \(expected), not \(node.description)", suggestion: suggestion)
+    } else if !problems.hasError(at: node.mark) {
+      problems.error(node.mark, "\(subject) has no value; give it \(expected) or remove the key")
     }
   }
 }

@@ -92,7 +92,7 @@ struct SettingsTable<Root>: Sendable {
 
   private func read(_ node: Node, under path: String, into root: inout Root, _ reading: inout Reading) {
     guard let entries = node.entries else {
-      reading.mismatch(path.isEmpty ? title : path, "a mapping", node)
+      reading.mismatch(of: path.isEmpty ? title : "`\(path)`", "a mapping", node)
       return
     }
     for entry in entries where !reading.problems.isFull {

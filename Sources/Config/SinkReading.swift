@@ -76,7 +76,7 @@ enum SinkReading {
   /// A sink whose settings are all in `node`; `entry` names it and says where.
   static func read(_ entry: Node.Entry, _ node: Node, _ reading: inout Reading) -> SinkSettings? {
     guard let entries = node.entries else {
-      reading.mismatch(entry.key, "a mapping", node)
+      reading.mismatch("sinks.\(entry.key)", "a mapping", node)
       return nil
     }
     guard let typeNode = node.entry("type")?.value else {

@@ -13,6 +13,14 @@ public func fuzzConfiguration(_ data: UnsafePointer<UInt8>?, _ size: Int) -> Int
   return 0
 }
 
+/// Globals that are made once live as long as the process. The leak sanitizer cannot see some of them, because Swift
+/// keeps the case of an enum in unused bits of the pointer to its payload.
+@_cdecl("__lsan_default_suppressions")
+public func leakSuppressions() -> UnsafePointer<CChar> {
+  let text: StaticString = "leak:once_slow\n"
+  return UnsafeRawPointer(text.utf8Start).assumingMemoryBound(to: CChar.self)
+}
+
 /// A diagnostic points into the file and cannot drive a terminal.
 private func check(_ diagnostic: Diagnostic, _ lines: Int) {
   guard (0...lines).contains(diagnostic.line), diagnostic.caret <= diagnostic.excerpt.unicodeScalars.count else {
