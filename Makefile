@@ -1,0 +1,87 @@
+# xtcpd. Every goal installs what it needs and is missing (scripts/setup): `make run` and `make test` work on a bare
+# Debian 12 that has Swift and make. XTCPD_BINARY, FUZZ_SECONDS, CHURN_SECONDS and SOCKETS may be set from outside.
+SHELL := /bin/bash
+
+RELEASE := .build/release/xtcpd
+BED := .build/bed
+CFLAGS := -std=gnu11 -O2 -Wall -Wextra -Werror
+BED_TOOLS := $(BED)/population $(BED)/floor $(BED)/allocations.so $(BED)/namespaces $(BED)/without-io-uring \
+	$(BED)/netlink-faults.so
+PYTEST := .venv/bin/python -m pytest -c Tests/EndToEnd/pytest.ini Tests/EndToEnd
+
+FUZZ_SECONDS ?= 300
+SOCKETS ?= 100000
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test unit-test end-to-end-test soak lint bench fuzz sanitize clean
+
+help:
+	@echo "make run       build release and run examples/quickstart.yaml until Ctrl-C (needs root for other namespaces)"
+	@echo "make test      swift test, then the end-to-end tests against the release binary (needs root)"
+	@echo "make build     build release: $(RELEASE)"
+	@echo "make lint      swift-format, shellcheck, yamllint, C warnings"
+	@echo "make bench     CPU, memory, threads and allocations: kernel floor, xtcpd, ss (SOCKETS=100000)"
+	@echo "make fuzz      fuzz the netlink walk and the configuration parser (FUZZ_SECONDS=300 each)"
+	@echo "make sanitize  the unit tests under address sanitizer (release) and thread sanitizer"
+	@echo "make soak      60 s of namespace churn at full rate"
+
+run:
+	@scripts/setup run
+	@swift build -c release --product xtcpd
+	@exec $(RELEASE) run --config examples/quickstart.yaml
+
+build:
+	@scripts/setup build
+	swift build -c release --product xtcpd
+
+test: unit-test end-to-end-test
+
+unit-test:
+	@scripts/setup test
+	swift test
+
+end-to-end-test: build $(BED_TOOLS)
+	@scripts/setup test
+	$(PYTEST)
+
+soak: build $(BED_TOOLS)
+	@scripts/setup test
+	CHURN_SECONDS=60 $(PYTEST) -k churn
+
+lint:
+	@scripts/setup lint
+	@scripts/lint
+
+bench: build $(BED_TOOLS)
+	@scripts/setup bench
+	python3 Benchmarks/bench.py --sockets $(SOCKETS)
+
+fuzz:
+	@scripts/setup fuzz
+	Tests/Fuzz/run.sh NetlinkWalk $(FUZZ_SECONDS)
+	Tests/Fuzz/run.sh Configuration $(FUZZ_SECONDS)
+
+sanitize:
+	@scripts/setup sanitize
+	@scripts/sanitize
+
+clean:
+	rm -rf .build .build-* .venv
+
+# The C tools of the test bed. They are compiled here and not by SwiftPM: the product does not need them.
+$(BED)/population: Benchmarks/population.c Benchmarks/population-sockets.c Benchmarks/population.h
+$(BED)/floor: Benchmarks/floor.c
+$(BED)/namespaces: Tests/EndToEnd/tools/namespaces.c
+$(BED)/without-io-uring: Tests/EndToEnd/tools/without-io-uring.c
+$(BED)/allocations.so: Benchmarks/allocations.c
+$(BED)/netlink-faults.so: Tests/EndToEnd/tools/netlink-faults.c
+
+$(BED)/%.so: | $(BED)
+	gcc $(CFLAGS) -shared -fPIC -o $@ $(filter %.c,$^)
+
+$(BED)/%: | $(BED)
+	gcc $(CFLAGS) -o $@ $(filter %.c,$^)
+
+$(BED):
+	@scripts/setup bench
+	@mkdir -p $@
