@@ -123,7 +123,7 @@ static void delete_entry(struct entry *entry) {
   entry->alive = false;
 }
 
-// Renames and deletes what is due. A name is free again before its turn in the pool comes: the caller sees to that.
+// Renames and deletes what is due.
 static int advance(int64_t now) {
   int alive = 0;
   for (int i = 0; i < MAX_ALIVE; i++) {
@@ -155,6 +155,9 @@ int main(int count, char **values) {
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &deadline, NULL) == EINTR && !stopping) continue;
     int64_t now = now_ns();
     advance(now);
+    // After a stall the last user of these names may still be there.
+    struct entry *last_user = &entries[(number - POOL / 2) % MAX_ALIVE];
+    if (last_user->alive) delete_entry(last_user);
     struct entry *entry = &entries[number % MAX_ALIVE];
     create(entry, prefix, number++, home, now, lifetime);
   }

@@ -1,0 +1,111 @@
+"""xtcpd against ss on a large, living population: every socket, every value."""
+import json
+
+import pytest
+
+import bed
+import compare
+import daemon
+import sstext
+
+# What must have been compared at least once in a run, or the population does not show what it should.
+MUST_BE_COMPARED = set("""
+    state recv-q send-q local peer ino uid timer fwmark cgroup v6only shutdown tos tclass class_id inet-sockopt skmem ts
+    sack congestion wscale rto backoff rtt ato mss pmtu rcvmss advmss cwnd ssthresh bytes_sent bytes_retrans bytes_acked
+    bytes_received segs_out segs_in data_segs_out data_segs_in bbr send lastsnd lastrcv lastack pacing_rate
+    delivery_rate delivered app_limited busy rwnd_limited unacked retrans lost rcv_rtt rcv_space rcv_ssthresh
+    notsent minrtt rcv_ooopack snd_wnd ulp
+    """.split())
+# The population opens and closes connections here, so a row may belong to one that neither ss saw.
+CHURN = ("127.9.0.", "[::1]:7000", "[::1]:")
+
+
+def compare_everywhere(crowd, before, records, after, cgroups):
+    total = compare.Report()
+    by_namespace = bed.group_by(records, "netns_cookie")
+    for namespace in crowd.namespaces:
+        rows = by_namespace[namespace["cookie"]]
+        assert {row["netns"] for row in rows} == {namespace["name"]}
+        assert {row["netns_inode"] for row in rows} == {namespace["inode"]}
+        report = compare.compare(before[namespace["cookie"]], after[namespace["cookie"]], rows, cgroups)
+        strangers = [tokens for tokens in report.unknown if not tokens["local"].startswith(CHURN)]
+        assert strangers == [], f"rows of sockets that ss saw neither before nor after in {namespace['name']}"
+        total.add(report)
+    return total
+
+
+def check(report):
+    assert report.mismatches == [], f"{len(report.mismatches)} mismatches, the first: " + "\n".join(
+        report.mismatches[:5])
+    assert report.throughout >= 20000
+    assert report.unchanged >= 0.9 * report.throughout
+    assert report.states == set(sstext.STATES.values()) - {"UNCONN"}
+    assert MUST_BE_COMPARED - report.names == set()
+
+
+@pytest.mark.parametrize("mode", ["io_uring", "syscall"])
+def test_snapshot_agrees_with_ss(crowd, cgroups, mode):
+    before = crowd.ss()
+    done = bed.xtcpd("snapshot", "--all", "--format", "jsonl", "--mode", mode)
+    after = crowd.ss()
+    assert done.returncode == 0, done.stderr
+    check(compare_everywhere(crowd, before, bed.records_of(done.stdout), after, cgroups))
+
+
+@pytest.mark.parametrize("mode", ["io_uring", "syscall"])
+def test_one_receive_buffer_serves_as_well(crowd, cgroups, mode, tmp_path):
+    """Values must not alias a receive buffer that is used again: one buffer for everything."""
+    output = tmp_path / "rows.jsonl"
+    pipeline = {
+        "interval": "30s", "timeout": "20s", "align": "none", "namespaces": crowd.selection,
+        "reader": {"mode": mode, "recv_batch": 1}, "pools": {"receive_buffers": 1},
+        "sinks": {"out": {"type": "file", "path": str(output), "format": "jsonl"}},
+    }
+    before = crowd.ss()
+    with daemon.Daemon(tmp_path, {"one": pipeline}) as running:
+        running.wait_for_polls(1)
+        after = crowd.ss()
+    check(compare_everywhere(crowd, before, bed.records_of(output.read_text()), after, cgroups))
+
+
+def test_snapshot_of_the_host_namespace_agrees_with_ss(cgroups):
+    """Without --all: this namespace, under its right name."""
+    before = bed.ss("/proc/self/ns/net")
+    done = bed.xtcpd("snapshot", "--format", "jsonl")
+    after = bed.ss("/proc/self/ns/net")
+    assert done.returncode == 0, done.stderr
+    records = bed.records_of(done.stdout)
+    assert {record["netns"] for record in records} <= {"host"}
+    assert compare.compare(before, after, records, cgroups).mismatches == []
+
+
+def test_states_and_columns_select(crowd):
+    done = bed.xtcpd("snapshot", "--all", "--format", "jsonl", "--states", "listen,time_wait", "--columns",
+                     "netns,inet_diag_msg_state,inet_diag_msg_socket_cookie")
+    assert done.returncode == 0, done.stderr
+    rows = [row for row in map(json.loads, done.stdout.splitlines()) if row["netns"] in crowd.names]
+    assert {row["inet_diag_msg_state"] for row in rows} == {"LISTEN", "TIME_WAIT"}
+    assert all(list(row) == ["netns", "inet_diag_msg_state", "inet_diag_msg_socket_cookie"] for row in rows)
+    listening = sum(tokens["state"] == "LISTEN" for sockets in crowd.ss().values() for tokens in sockets.values())
+    assert sum(row["inet_diag_msg_state"] == "LISTEN" for row in rows) == listening
+
+
+def test_the_table_shows_every_socket_of_this_namespace(still):
+    """On a terminal (or by --format table) a table like that of ss: one line a socket and a header."""
+    path = still.namespaces[0]["path"]
+    done = bed.xtcpd("snapshot", "--format", "table", prefix=("nsenter", f"--net={path}"))
+    assert done.returncode == 0, done.stderr
+    sockets = bed.ss(path)
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(sockets) + 1
+    for tokens in sockets.values():
+        port = tokens["local"].rsplit(":", 1)[1]
+        assert any(tokens["state"] in line and f":{port} " in line for line in lines[1:])
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--columns", "inet_diag_msg_stat"], ["--states", "established,asleep"], ["--format", "xml"], ["--mode", "magic"]])
+def test_wrong_arguments_are_usage_errors(arguments):
+    done = bed.xtcpd("snapshot", *arguments)
+    assert done.returncode == bed.EXIT_USAGE
+    assert arguments[-1].split(",")[-1] in done.stderr and done.stdout == ""
