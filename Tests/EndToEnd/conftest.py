@@ -14,9 +14,11 @@ def pytest_configure(config):
         raise pytest.UsageError("these tests make network namespaces and need root")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def crowd():
-    """More than 20,000 sockets of every kind in four namespaces, with traffic, opening and closing going on."""
+    """More than 20,000 sockets of every kind in four namespaces, with traffic, opening and closing going on.
+
+    Of a module and not of the session: half-open and half-closed ones are given up by the kernel after some minutes."""
     with bed.Population(namespaces=4, v4=1300, v6=800, mapped=500, listeners=50, time_wait=200, churn=10,
                         half_closed=24, stuffed=16, lossy=12, syn_sent=4, syn_received=8, mptcp=4, active=100,
                         rate=200) as population:

@@ -46,6 +46,7 @@ class Daemon:
             if self.process.stdout:
                 self.process.stdout.close()
         if kind is None:
+            self.check_totals()
             assert code == self.expect_exit, f"xtcpd ended with {code}:\n" + "".join(self.raw[-20:])
 
     def stop(self):
@@ -84,6 +85,22 @@ class Daemon:
         assert code is None, f"xtcpd ended with {code}:\n" + "".join(self.raw[-20:])
 
     def totals(self):
-        """{pipeline: the totals logged at the end}, numbers as numbers. Only after stop()."""
-        return {entry["pipeline"]: {key: int(value) if value.isdigit() else value for key, value in entry.items()}
-                for entry in self.log if entry["message"] == "totals"}
+        """{pipeline: the totals logged at the end, with `sinks`: {sink: its totals}}. Only after stop()."""
+        totals = {}
+        for entry in (entry for entry in self.log if entry["message"] == "totals"):
+            numbers = {key: int(value) for key, value in entry.items() if value.isdigit()}
+            if "sink" in entry:
+                totals[entry["pipeline"]]["sinks"][entry["sink"]] = numbers
+            else:
+                totals[entry["pipeline"]] = {**numbers, "sinks": {}}
+        return totals
+
+    def check_totals(self):
+        """Rule 1 of the design: nothing is lost unnamed. Returns the totals."""
+        totals = self.totals()
+        assert totals, self.raw[-10:]
+        for pipeline, counts in totals.items():
+            assert counts["reported"] == counts["filtered"] + counts["sampled_out"] + counts["encoded"], (pipeline, counts)
+            for sink in counts["sinks"].values():
+                assert counts["encoded"] == sink["delivered"] + sink["dropped"] + sink["in_flight"], (pipeline, counts)
+        return totals

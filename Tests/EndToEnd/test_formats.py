@@ -30,7 +30,7 @@ def outputs(variety, tmp_path_factory):
     paths = {name: folder / f"rows.{name}" for name in formats.FORMATS}
     sinks = {name: {"type": "file", "path": str(path), "format": name} for name, path in paths.items()}
     pipeline = {"interval": "2s", "align": "none", "namespaces": variety.selection, "label": 'a "quoted", \\label\t',
-                "attributes": "all", "batch": {"rows": 300}, "sinks": sinks}
+                "attributes": "all", "batch": {"rows": 300}, "pools": {"batches": 20}, "sinks": sinks}
     with daemon.Daemon(folder, {"all-formats": pipeline}) as running:
         running.wait_for_polls(2)
     data = {name: path.read_bytes() for name, path in paths.items()}

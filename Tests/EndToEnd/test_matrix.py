@@ -48,7 +48,8 @@ def test_sockets_in_are_records_out(still, schema, tmp_path, mode, recv_batch, c
 
 
 def check_cell(label, found, totals, polls, expected):
-    assert totals["reported"] == totals["encoded"] == totals["delivered"] == len(found), (label, totals)
+    delivered = totals["sinks"]["out"]["delivered"]
+    assert totals["reported"] == totals["encoded"] == delivered == len(found), (label, totals)
     by_poll = collections.defaultdict(list)
     for sequence, namespace, cookie in found:
         by_poll[sequence].append((namespace, cookie))

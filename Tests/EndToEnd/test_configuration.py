@@ -1,0 +1,154 @@
+"""What a user meets first: check, the examples, the schemas, exit codes."""
+import json
+import os
+import pathlib
+import subprocess
+import time
+
+import pytest
+import yaml
+
+import bed
+import daemon
+
+EXAMPLES = sorted((bed.ROOT / "examples").glob("*.yaml"))
+
+
+def check(folder, text):
+    file = folder / "xtcpd.yaml"
+    file.write_text(text)
+    started = time.monotonic()
+    done = bed.xtcpd("check", "--config", file, timeout=20)
+    return done.returncode, done.stdout + done.stderr, time.monotonic() - started
+
+
+def test_there_are_examples():
+    assert (bed.ROOT / "examples/quickstart.yaml") in EXAMPLES
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_every_example_is_valid_and_follows_the_schema(example, tmp_path):
+    done = bed.xtcpd("check", "--config", example)
+    assert done.returncode == 0, done.stderr
+    schema = tmp_path / "schema.json"
+    schema.write_text(bed.xtcpd("schema", "config").stdout)
+    checker = pathlib.Path(bed.ROOT / ".venv/bin/check-jsonschema")
+    followed = subprocess.run([checker, "--schemafile", schema, example], capture_output=True, text=True, check=False)
+    assert followed.returncode == 0, followed.stdout
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_every_example_runs(example, tmp_path):
+    """As it stands, but with its absolute output paths below a folder of the test."""
+    settings = yaml.safe_load(example.read_text())
+    sinks = list(settings.get("sinks", {}).values())
+    for pipeline in settings["pipelines"].values():
+        sinks += pipeline["sinks"].values()
+    for sink in sinks:
+        if sink and "path" in sink:
+            sink["path"] = str(tmp_path / pathlib.Path(sink["path"]).name)
+    pipelines = settings.pop("pipelines")
+    settings.pop("version")
+    settings.setdefault("global", {})["log"] = {"level": "debug", "format": "json"}
+    with daemon.Daemon(tmp_path, pipelines, settings=settings) as running:
+        running.wait_for_polls(1)
+    assert all(counts["encoded"] > 0 for counts in running.totals().values())
+
+
+def test_quickstart_prints_records_as_make_run_shows_them():
+    process = subprocess.Popen([bed.BINARY, "run", "--config", bed.ROOT / "examples/quickstart.yaml"],
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    row = json.loads(process.stdout.readline())
+    process.send_signal(2)  # Ctrl-C
+    process.stdout.read()
+    assert process.wait(7) == 0
+    process.stdout.close()
+    assert row["netns"] and row["inet_diag_msg_socket_cookie"] and row["timestamp_ns"]
+
+
+def test_all_errors_come_at_once_with_place_excerpt_and_nearest_key(tmp_path):
+    code, text, _ = check(tmp_path, """version: 1
+pipelines:
+  web:
+    intervall: 10s
+    timeout: 5
+    batch:
+      rows: many
+    sinks:
+      out:
+        type: blackhole
+        formt: jsonl
+""")
+    assert code == bed.EXIT_INVALID_CONFIGURATION
+    for line, column, word in ((4, 5, "interval"), (5, 14, "timeout"), (7, 13, "rows"), (11, 9, "format")):
+        assert f"xtcpd.yaml:{line}:{column}: error:" in text and word in text
+    assert "^" in text and "    intervall: 10s" in text
+
+
+@pytest.mark.parametrize("text, words", [
+    ("version: 1\npipelines:\n\tweb: {}\n", [":3:", "tab"]),
+    ("version: 1\nversion: 1\n", [":2:", "version"]),
+    ("version: 2\n", [":1:", "version"]),
+    ("version: 1\npipelines: {w: {interval: 5s, timeout: 5s, sinks: {o: {type: blackhole}}}}\n", [":2:", "timeout"]),
+    ("version: 1\npipelines: {w: {queue: {bytes: 1MiB}, sinks: {o: {type: blackhole}}}}\n", [":2:", "queue"]),
+    ("version: 1\npipelines: {w: {sinks: {o: {type: blackhole, columns: [inet_diag_msg_stat], format: csv}}}}\n",
+     [":2:", "inet_diag_msg_state"]),
+    ("version: 1\npipelines: {w: {reader: {recv_batch: 32}, sinks: {o: {type: blackhole}}}}\n",
+     [":2:", "recv_batch", "receive_buffers"]),
+])
+def test_mistakes_are_told_where_they_are(tmp_path, text, words):
+    code, output, _ = check(tmp_path, text)
+    assert code == bed.EXIT_INVALID_CONFIGURATION
+    for word in words:
+        assert word in output, output
+
+
+BOMB = "version: 1\n" + "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12))
+
+
+@pytest.mark.parametrize("text", [BOMB, "version: 1\npipelines: " + "[" * 10000, "version: 1\n" + "- x\n" * 3_000_000],
+                         ids=["aliases", "depth", "size"])
+def test_bombs_are_errors_at_once(tmp_path, text):
+    code, output, took = check(tmp_path, text)
+    assert code == bed.EXIT_INVALID_CONFIGURATION
+    assert "error:" in output and len(output) < 10000
+    assert took < 1.0
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder", "missing"])
+def test_what_is_not_a_file_is_an_error_and_not_a_wait(tmp_path, kind):
+    path = tmp_path / "xtcpd.yaml"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    done = bed.xtcpd("check", "--config", path, timeout=5)
+    assert done.returncode == bed.EXIT_INVALID_CONFIGURATION and str(path) in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("name, file", [("proto", "schema/xtcp_flat_record.proto"), ("clickhouse", "schema/clickhouse.sql"),
+                                        ("fields", "docs/fields.md"), ("config", "schema/config.schema.json")])
+def test_committed_schemas_are_what_the_binary_prints(name, file):
+    done = bed.xtcpd("schema", name)
+    assert done.returncode == 0
+    assert done.stdout == (bed.ROOT / file).read_text()
+
+
+@pytest.mark.parametrize("arguments", [["runn"], ["run"], ["snapshot", "--no-such-option"], ["schema", "xml"], ["decode"]])
+def test_usage_errors_have_their_exit_code(arguments):
+    done = bed.xtcpd(*arguments)
+    assert done.returncode == bed.EXIT_USAGE and done.stderr
+
+
+def test_check_needs_no_rights(tmp_path):
+    os.chmod(tmp_path, 0o755)
+    file = tmp_path / "xtcpd.yaml"
+    file.write_text("version: 1\npipelines: {w: {sinks: {o: {type: stdout}}}}\n")
+    nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+    path = pathlib.Path("/tmp") / f"xtcpd-check-{os.getpid()}.yaml"
+    path.write_bytes(file.read_bytes())
+    try:
+        assert bed.xtcpd("check", "--config", path, prefix=nobody).returncode == 0
+    finally:
+        path.unlink()
