@@ -66,12 +66,12 @@ final class NamespaceDirectory {
     let last = lastTally
     lastTally = tally
     if tally.deniedProcesses > 0, (last?.deniedProcesses ?? 0) == 0 {
-      log.warning(
-        "\(tally.deniedProcesses) processes may not be looked at; namespaces that only they hold are not read (CAP_SYS_PTRACE)"
-      )
+      // Even root may not look at a process that has more capabilities than itself.
+      log.notice(
+        "namespaces held only by processes that may not be looked at are not read; such processes: \(tally.deniedProcesses)")
     }
     if tally.deniedNamespaces > 0, (last?.deniedNamespaces ?? 0) == 0 {
-      log.warning("\(tally.deniedNamespaces) namespaces may not be entered and are not read (CAP_SYS_ADMIN)")
+      log.warning("\(tally.deniedNamespaces) network namespaces may not be entered and are not read (CAP_SYS_ADMIN)")
     }
     if tally.failed > 0, (last?.failed ?? 0) == 0, let problem = tally.lastProblem {
       log.warning("\(tally.failed) namespaces could not be looked at and are not read: \(problem)")
@@ -80,7 +80,7 @@ final class NamespaceDirectory {
       log.warning("\(tally.overLimit) namespaces beyond discovery.max_namespaces are not read; raise it")
     }
     if tally.isHostUnknown, last?.isHostUnknown != true {
-      log.warning("the namespace of PID 1 may not be looked at; no namespace is called \"host\" (CAP_SYS_PTRACE)")
+      log.warning("the network namespace of PID 1 may not be looked at; none is called \"host\" (CAP_SYS_PTRACE)")
     }
   }
 }

@@ -1,5 +1,6 @@
 import IO
 import Logging
+import Sinks
 
 /// Failures: what could not be read is counted, estimated, and said once.
 extension Pipeline {
@@ -78,13 +79,10 @@ extension Pipeline {
     log.warning("\(message())")
   }
 
-  func complainOfSinks() {
-    for (index, sink) in sinks.enumerated() {
-      guard sink.state != counters.sinks[index].state else { continue }
-      switch sink.state {
-      case .up: log.notice("sink \(sink.name) works again")
-      case .failing(let error): log.warning("sink \(sink.name): \(error); what it cannot take is dropped and counted")
-      }
+  func sinkChanged(_ sink: any Sink) {
+    switch sink.state {
+    case .up: log.notice("sink \(sink.name) works again")
+    case .failing(let reason): log.warning("sink \(sink.name): \(reason); what it cannot take is dropped and counted")
     }
   }
 
@@ -98,7 +96,7 @@ extension Pipeline {
 /// The kinds of failure that have been said and not been over since.
 struct Complaints {
   enum Kind: UInt8 {
-    case denied, failed, refused, timedOut, heldTooLong, malformed, discovery
+    case denied, failed, refused, timedOut, heldTooLong, malformed, discovery, nothingChosen
   }
 
   private var said: UInt8 = 0

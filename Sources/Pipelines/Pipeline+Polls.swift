@@ -12,7 +12,11 @@ extension Pipeline {
       complain(.discovery, "looking for network namespaces: \(error); those found before are read")
     }
     table = directory.table
+    isBlind = table.generation == 0
     choice.update(for: table) { pid in directory.inode(ofProcess: pid) }
+    if choice.indices.isEmpty, !isBlind {
+      complain(.nothingChosen, "none of the \(table.namespaces.count) network namespaces of this host is selected")
+    }
     poll.sequence += 1
     poll.start = wallClockNanoseconds()
     pollStarted = now
@@ -29,33 +33,35 @@ extension Pipeline {
     if plan.batchMaxAge == 0 || isStopping { for encoding in encodings { encoding.ship() } }
     countPoll()
     logPoll(duration: now - pollStarted)
-    refreshReports()
+    publishTotals()
     if let limit = plan.pollLimit, poll.sequence >= limit { stop() }
   }
 
   private func countPoll() {
     counters.dumps.add(pollEnds)
     counters.namespaces = UInt64(choice.indices.count)
-    if pollEnds.incomplete == 0 {
+    if isBlind {
+      counters.failedPolls += 1
+    } else if pollEnds.incomplete == 0 {
       counters.completePolls += 1
-      recovered()
-    } else if pollEnds.complete > 0 {
+      if !choice.indices.isEmpty { recovered() }
+    } else if pollEnds.complete > 0 || counters.rows.reported > rowsBefore.reported {
       counters.partialPolls += 1
     } else {
       counters.failedPolls += 1
     }
   }
 
-  /// Copies the sinks' tallies beside the counters and makes both visible to other threads.
-  func refreshReports() {
-    complainOfSinks()
-    for (index, sink) in sinks.enumerated() {
-      counters.sinks[index].tally = sink.tally
-      counters.sinks[index].state = sink.state
-      counters.sinks[index].openRows = UInt64(encodings[plan.sinks[index].encoding].openRows)
-    }
+  /// Makes the totals visible to other threads, and says which sinks fail or work again.
+  func publishTotals() {
     counters.skippedPolls = schedule.skipped
-    board.publish(counters)
+    board.publish(counters) { index, report in
+      let sink = sinks[index]
+      if sink.state != report.state { sinkChanged(sink) }
+      report.tally = sink.tally
+      report.state = sink.state
+      report.openRows = UInt64(encodings[plan.sinks[index].encoding].openRows)
+    }
   }
 
   private func logPoll(duration: Int64) {

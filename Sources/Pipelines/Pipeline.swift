@@ -22,7 +22,7 @@ final class Pipeline {
   let sinks: [any Sink]
 
   var counters = PipelineCounters()
-  let board = CounterBoard()
+  let board: TotalsBoard
   var schedule: PollSchedule
   var choice: NamespaceChoice
   var quantum: StartQuantum
@@ -39,6 +39,8 @@ final class Pipeline {
   // The poll that is running.
   var poll = PollIdentity()
   var isPolling = false
+  /// Looking for namespaces failed and none are known.
+  var isBlind = false
   var table = NamespaceTable(namespaces: [], generation: 0)
   var nextNamespace = 0
   var pollEnds = DumpCounts()
@@ -87,7 +89,7 @@ final class Pipeline {
     }
     dumps = SlotTable(capacity: plan.recvBatch)
     received = FixedQueue(capacity: plan.receiveBuffers)
-    counters.sinks = sinks.map { SinkReport(name: $0.name) }
+    board = TotalsBoard(name: plan.name, sinks: sinks.map(\.name))
   }
 
   /// Stopped, with nothing left to deliver.
@@ -121,10 +123,10 @@ final class Pipeline {
 
   /// Lets go of the port, and drops by name what could not be delivered before.
   func close() {
-    port.tearDown()
     for encoding in encodings { encoding.ship() }
+    port.tearDown()
     for sink in sinks { sink.abandon() }
-    refreshReports()
+    publishTotals()
   }
 
   private func handle(_ completion: consuming Completion) {

@@ -5,7 +5,7 @@ import Synchronization
 
 /// What a pipeline has done since it was created. Rule 1 of the design holds over it whenever no poll is running:
 /// `rows.reported == rows.filtered + rows.sampledOut + rows.encoded`, and for every sink
-/// `rows.encoded == delivered + dropped + in flight`, the open batch counting as in flight.
+/// `rows.encoded == delivered + dropped + in flight`, the open batch counting as in flight (`PipelineTotals.imbalance`).
 public struct PipelineCounters: Sendable, Equatable {
   /// Polls in which every selected namespace was read to its end.
   public var completePolls: UInt64 = 0
@@ -21,31 +21,31 @@ public struct PipelineCounters: Sendable, Equatable {
   public var rows = RowTally()
   /// Estimate, from sockstat, of sockets that dumps which were given up did not get to.
   public var socketsUnread: UInt64 = 0
-  /// One entry a sink, in the order of the configuration.
-  public var sinks: [SinkReport] = []
 
   public var polls: UInt64 { completePolls + partialPolls + failedPolls }
+}
 
-  /// Nil if the sums agree, else a sentence that says which do not.
+/// What a pipeline and its sinks have done: everything that other threads, `status` and the last log lines are told.
+public struct PipelineTotals: Sendable, Equatable {
+  public let name: String
+  public internal(set) var counters = PipelineCounters()
+  /// One entry a sink, in the order of the configuration.
+  public internal(set) var sinks: [SinkReport]
+
+  /// Every namespace that still existed was read to its end.
+  public var isWhole: Bool { counters.failedPolls == 0 && counters.dumps.incomplete == counters.dumps.vanished }
+
+  /// Nil if the sums of rule 1 agree, else a sentence that says which do not.
   public var imbalance: String? {
+    let rows = counters.rows
     if rows.reported != rows.filtered + rows.sampledOut + rows.encoded {
-      return
-        "reported \(rows.reported) != filtered \(rows.filtered) + sampled \(rows.sampledOut) + encoded \(rows.encoded)"
+      return "reported \(rows.reported) != filtered \(rows.filtered) + sampled out \(rows.sampledOut) + encoded \(rows.encoded)"
     }
     for sink in sinks where sink.tally.accepted + sink.openRows != rows.encoded {
       return "sink \(sink.name): accepted \(sink.tally.accepted) + open \(sink.openRows) != encoded \(rows.encoded)"
     }
     return nil
   }
-}
-
-/// A pipeline's name and counters.
-public struct PipelineTotals: Sendable {
-  public let name: String
-  public let counters: PipelineCounters
-
-  /// Every namespace that still existed was read to its end.
-  public var isWhole: Bool { counters.dumps.incomplete == counters.dumps.vanished }
 }
 
 /// A sink's name, tally and state as of the end of a poll.
@@ -57,6 +57,9 @@ public struct SinkReport: Sendable, Equatable {
   public var openRows: UInt64 = 0
 
   public init(name: String) { self.name = name }
+
+  /// Rows that are neither delivered nor dropped.
+  public var inFlight: UInt64 { tally.inFlight + openRows }
 }
 
 /// How the dumps of a pipeline ended.
@@ -124,11 +127,21 @@ enum DumpEnd: Equatable {
   case failed(SystemError)
 }
 
-/// Where a pipeline puts its counters at the end of a poll for other threads to read.
-final class CounterBoard: Sendable {
-  private let latest = Mutex(PipelineCounters())
+/// Where a pipeline puts its totals at the end of a poll for other threads to read. Written in place: publishing allocates nothing.
+final class TotalsBoard: Sendable {
+  private let latest: Mutex<PipelineTotals>
 
-  func publish(_ counters: PipelineCounters) { latest.withLock { $0 = counters } }
+  init(name: String, sinks: [String]) {
+    latest = Mutex(PipelineTotals(name: name, sinks: sinks.map { SinkReport(name: $0) }))
+  }
 
-  func read() -> PipelineCounters { latest.withLock { $0 } }
+  /// - Parameter report: called for every sink's entry.
+  func publish(_ counters: PipelineCounters, _ report: (Int, inout SinkReport) -> Void) {
+    latest.withLock { totals in
+      totals.counters = counters
+      for index in totals.sinks.indices { report(index, &totals.sinks[index]) }
+    }
+  }
+
+  func read() -> PipelineTotals { latest.withLock { $0 } }
 }

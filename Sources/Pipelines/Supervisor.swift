@@ -49,7 +49,7 @@ public final class Supervisor: Sendable {
   }
 
   private struct State {
-    var boards: [CounterBoard] = []
+    var boards: [TotalsBoard] = []
     var ending: Ending?
   }
 
@@ -94,11 +94,8 @@ public final class Supervisor: Sendable {
   /// Nil while the loop runs.
   public var ending: Ending? { state.withLock { $0.ending } }
 
-  /// The counters of every pipeline as of the end of its last poll, in the order of the configuration.
-  public var totals: [PipelineTotals] {
-    let boards = state.withLock { $0.boards }
-    return zip(settings.pipelines, boards).map { PipelineTotals(name: $0.name, counters: $1.read()) }
-  }
+  /// What every pipeline had done by the end of its last poll, in the order of the configuration.
+  public var totals: [PipelineTotals] { state.withLock { $0.boards }.map { $0.read() } }
 
   private func runLoop() -> Ending {
     let pipelines: [Pipeline]

@@ -15,7 +15,7 @@ struct Daemon {
     static let ended: UInt64 = 1
   }
 
-  /// Returns the counters of every pipeline once all have ended.
+  /// Returns the totals of every pipeline once all have ended.
   ///
   /// - Throws: the exit code, after the reason has been logged.
   func run(_ signals: consuming SignalReader) throws -> [PipelineTotals] {

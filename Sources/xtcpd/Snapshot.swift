@@ -47,6 +47,7 @@ struct Snapshot: ParsableCommand {
   func run() throws {
     let signals = try SignalReader()
     let log = Logger(label: "xtcpd") { _ in LogOutput(level: .warning, format: .text) }
+    if all { for gap in CapabilityReport().gaps { log.warning("\(gap)") } }
     var options = RunOptions(version: BuildInfo.version)
     options.pollLimit = 1
     options.ownNamespaceOnly = !all
@@ -54,8 +55,8 @@ struct Snapshot: ParsableCommand {
     let output = format ?? (isatty(STDOUT_FILENO) == 1 ? .table : .record(.jsonl))
     if case .table = output { options.asTable = true }
     let daemon = Daemon(settings: settings(output), options: options, log: log)
-    let counters = try daemon.run(signals)
-    if counters.contains(where: { !$0.isWhole }) { throw ExitCode.failure }
+    let totals = try daemon.run(signals)
+    if totals.contains(where: { !$0.isWhole }) { throw ExitCode.failure }
   }
 
   private func settings(_ output: OutputFormat) -> Settings {

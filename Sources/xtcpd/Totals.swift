@@ -13,15 +13,15 @@ extension PipelineTotals {
         "filtered": "\(counters.rows.filtered)", "sampled_out": "\(counters.rows.sampledOut)",
         "encoded": "\(counters.rows.encoded)", "unread": "\(counters.socketsUnread)",
       ])
-    for sink in counters.sinks {
+    for sink in sinks {
       log.info(
         "totals",
         metadata: [
           "pipeline": "\(name)", "sink": "\(sink.name)", "delivered": "\(sink.tally.delivered)",
-          "dropped": "\(sink.tally.dropped.total)", "in_flight": "\(sink.tally.inFlight + sink.openRows)",
+          "dropped": "\(sink.tally.dropped.total)", "in_flight": "\(sink.inFlight)",
           "bytes": "\(sink.tally.bytes)",
         ])
     }
-    if let imbalance = counters.imbalance { log.error("the counters do not add up: \(imbalance)") }
+    if let imbalance { log.error("the counters do not add up: \(imbalance)") }
   }
 }
