@@ -1,0 +1,74 @@
+import Config
+import Records
+import Testing
+
+@testable import Pipelines
+
+@Suite struct PipelinePlanTests {
+  static func plan(_ edit: (inout PipelineSettings) -> Void = { _ in }) -> PipelinePlan {
+    var settings = PipelineSettings(name: "p")
+    settings.interval = .seconds(2)
+    settings.sinks = [SinkSettings(name: "a", kind: .blackhole)]
+    edit(&settings)
+    return PipelinePlan(settings, global: GlobalSettings(), hostname: "h")
+  }
+
+  @Test func everyFormatOfTheConfigurationIsOneOfTheEncoders() {
+    for name in FormatName.allCases { #expect(RecordFormat(name).rawValue == name.rawValue) }
+  }
+
+  @Test func everyAttributeOfTheConfigurationIsOneOfTheRecords() {
+    for name in AttributeName.allCases {
+      #expect(AttributeSelection([name]) == AttributeSelection(name: name.rawValue), "\(name)")
+      #expect(!AttributeSelection([name]).isEmpty)
+    }
+    #expect(AttributeSelection(AttributeName.defaultSelection).isSubset(of: .default))
+  }
+
+  @Test func everyStateOfTheConfigurationIsOneOfTheKernels() {
+    for name in StateName.allCases { #expect(!SocketStates([name]).isEmpty, "\(name)") }
+    #expect(SocketStates(Set(StateName.allCases)) == SocketStates.all.subtracting(SocketStates(rawValue: 1)))
+  }
+
+  @Test func theKernelIsNeverAskedToWalkTheBindHash() {
+    #expect(Self.plan().selection.states.rawValue & ~0xfff == 0)
+  }
+
+  @Test func sinksOfOneFormatShareAnEncoding() {
+    let plan = Self.plan {
+      $0.sinks = [
+        SinkSettings(name: "a", kind: .blackhole, format: .jsonl),
+        SinkSettings(name: "b", kind: .stdout, format: .csv, columns: ["hostname"]),
+        SinkSettings(name: "c", kind: .stderr, format: .jsonl),
+        SinkSettings(name: "d", kind: .blackhole, format: .csv),
+      ]
+    }
+    #expect(plan.encodings.count == 3)
+    #expect(plan.sinks.map(\.encoding) == [0, 1, 0, 2])
+  }
+
+  @Test func alignmentFollowsTheSettings() {
+    #expect(Self.plan { $0.align = .none }.alignment == .none)
+    #expect(Self.plan { $0.align = .wallclock }.alignment == .wall(offset: 0))
+    let spread = Self.plan { $0.align = .spread }.alignment
+    #expect(spread == .spread(hostname: "h", pipeline: "p", interval: 2_000_000_000))
+  }
+
+  @Test func everyFormatOfAPipelineNeedsABatchOfItsOwn() {
+    var settings = Settings(pipelines: [PipelineSettings(name: "p")])
+    settings.pipelines[0].pools.batches = 2
+    settings.pipelines[0].sinks = [FormatName.jsonl, .csv, .msgpack].map {
+      SinkSettings(name: $0.rawValue, kind: .blackhole, format: $0)
+    }
+    #expect(throws: StartError.self) { try Supervisor.check(settings) }
+    settings.pipelines[0].pools.batches = 3
+    #expect(throws: Never.self) { try Supervisor.check(settings) }
+  }
+
+  @Test func aBatchHoldsAtLeastOneRow() {
+    var settings = Settings(pipelines: [PipelineSettings(name: "p")])
+    settings.pipelines[0].sinks = [SinkSettings(name: "a", kind: .blackhole)]
+    settings.pipelines[0].batch.bytes = 1024
+    #expect(throws: StartError.self) { try Supervisor.check(settings) }
+  }
+}
