@@ -36,12 +36,12 @@ let package = Package(
     // What tests and benchmarks measure with; never part of the daemon.
     .target(name: "CMeasure", path: "Benchmarks/CMeasure"),
     .executableTarget(name: "EncodeBenchmark", dependencies: ["Records", "CMeasure"], path: "Benchmarks/Encode"),
+    .target(name: "CTestSupport", path: "Tests/CTestSupport"),
 
-    .testTarget(name: "ConfigTests", dependencies: ["Config"]),
+    .testTarget(name: "ConfigTests", dependencies: ["Config"], exclude: ["Examples"]),
     .testTarget(
       name: "RecordsTests",
       dependencies: ["Records", "CMeasure", .product(name: "SwiftProtobuf", package: "swift-protobuf")]),
-    .target(name: "CTestSupport", path: "Tests/CTestSupport"),
     .testTarget(name: "IOTests", dependencies: ["IO", "CTestSupport"]),
     .testTarget(name: "SinksTests", dependencies: ["Sinks"]),
     .testTarget(name: "PipelinesTests", dependencies: ["Pipelines"]),

@@ -102,7 +102,7 @@ struct PipelineAssembly {
       settings.sinks.removeAll { !$0.isEnabled }
       all.append((settings, entry))
     }
-    guard reading.problems.errorCount == 0 else { return [] }
+    guard !reading.problems.hasErrors else { return [] }
     let enabled = all.filter(\.settings.isEnabled)
     if enabled.isEmpty, let first = all.first {
       reading.problems.error(first.entry.keyMark, "every pipeline is disabled; a configuration needs one that runs")

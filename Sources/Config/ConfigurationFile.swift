@@ -57,7 +57,7 @@ public enum ConfigurationFile {
     if let root = Composer.compose(source, index: index, problems: &reading.problems) {
       settings = Assembly.settings(from: root, &reading)
     }
-    let isRefused = reading.problems.errorCount > 0
+    let isRefused = reading.problems.hasErrors
     return Outcome(settings: isRefused ? nil : settings, diagnostics: reading.problems.diagnostics)
   }
 

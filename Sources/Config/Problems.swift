@@ -1,24 +1,36 @@
 /// Collects what is wrong, each thing once, however many pipelines inherit it.
 struct Problems: Sendable {
-  /// The files that marks point into.
-  private(set) var sources: [Source] = []
-  private var found: [(mark: Mark, diagnostic: Diagnostic)] = []
-  private var seen: Set<Identity> = []
-  private var errorMarks: Set<Mark> = []
-  private(set) var errorCount = 0
-
-  /// What makes two problems the same one.
-  private struct Identity: Hashable {
+  /// Something that is wrong, with marks instead of places.
+  private struct Problem: Hashable {
+    var severity: Diagnostic.Severity
     var mark: Mark
     var message: String
-    var notes: [Mark]
+    var suggestion: String?
+    var notes: [Note]
   }
+
+  private struct Note: Hashable {
+    var mark: Mark
+    var message: String
+  }
+
+  /// The files that marks point into.
+  private var sources: [Source] = []
+  private var found: [Problem] = []
+  private var seen: Set<Problem> = []
+  private var errorMarks: Set<Mark> = []
 
   /// Nobody reads more at a time, and a hostile file must not make millions.
   static let limit = 100
 
   /// From here on nothing is added; readers stop.
   var isFull: Bool { found.count >= Self.limit }
+
+  /// Whether the configuration cannot be used.
+  var hasErrors: Bool { !errorMarks.isEmpty }
+
+  /// Whether an error was reported at exactly this mark.
+  func hasError(at mark: Mark) -> Bool { errorMarks.contains(mark) }
 
   /// Registers a file; the result is what its marks carry.
   mutating func add(_ source: Source) -> Int {
@@ -47,39 +59,42 @@ struct Problems: Sendable {
     _ severity: Diagnostic.Severity, _ mark: Mark, _ message: String, _ suggestion: String?,
     _ notes: [(mark: Mark, message: String)]
   ) {
-    let identity = Identity(mark: mark, message: message, notes: notes.map(\.mark))
-    guard !isFull, seen.insert(identity).inserted else { return }
-    let diagnostic = Diagnostic(
-      severity: severity, place: place(mark), message: message, suggestion: suggestion,
-      notes: notes.filter { !$0.mark.isBuiltIn }.map { Diagnostic.Note(place: place($0.mark), message: $0.message) })
-    if severity == .error {
-      errorCount += 1
-      errorMarks.insert(mark)
-    }
-    found.append((mark, diagnostic))
+    // What is built in stands in no file and cannot be shown.
+    let shown = notes.filter { !$0.mark.isBuiltIn }.map { Note(mark: $0.mark, message: $0.message) }
+    let problem = Problem(severity: severity, mark: mark, message: message, suggestion: suggestion, notes: shown)
+    guard !isFull, seen.insert(problem).inserted else { return }
+    if severity == .error { errorMarks.insert(mark) }
+    found.append(problem)
   }
-
-  private func place(_ mark: Mark) -> Place {
-    guard sources.indices.contains(mark.source) else {
-      return Place(file: "built-in defaults", line: 0, column: 0, excerpt: "", caret: 0, width: 1)
-    }
-    return mark.line == 0 ? sources[mark.source].whole : sources[mark.source].place(mark)
-  }
-
-  /// Whether an error was reported at exactly this mark.
-  func hasError(at mark: Mark) -> Bool { errorMarks.contains(mark) }
 
   /// Everything found, in the order of the files and their lines.
   var diagnostics: [Diagnostic] {
-    var sorted = found.enumerated().sorted { left, right in
+    let sorted = found.enumerated().sorted { left, right in
       let (one, other) = (left.element.mark, right.element.mark)
       return (one.source, one.line, one.column, left.offset) < (other.source, other.line, other.column, right.offset)
-    }.map(\.element.diagnostic)
+    }
+    // Notes point elsewhere, so they have finders of their own.
+    var finders = sources.map(PlaceFinder.init)
+    var noteFinders = finders
+    var diagnostics = sorted.map(\.element).map { problem in
+      Diagnostic(
+        severity: problem.severity, place: Self.place(problem.mark, &finders), message: problem.message,
+        suggestion: problem.suggestion,
+        notes: problem.notes.map { .init(place: Self.place($0.mark, &noteFinders), message: $0.message) })
+    }
     if isFull, let first = sources.first {
       let message = "stopped after \(Self.limit) problems; mend these first"
-      let severity: Diagnostic.Severity = errorCount > 0 ? .error : .warning
-      sorted.append(Diagnostic(severity: severity, place: first.whole, message: message, suggestion: nil, notes: []))
+      let severity: Diagnostic.Severity = hasErrors ? .error : .warning
+      diagnostics.append(
+        Diagnostic(severity: severity, place: first.whole, message: message, suggestion: nil, notes: []))
     }
-    return sorted
+    return diagnostics
+  }
+
+  private static func place(_ mark: Mark, _ finders: inout [PlaceFinder]) -> Place {
+    guard finders.indices.contains(mark.source) else {
+      return Place(file: "built-in defaults", line: 0, column: 0, excerpt: "", caret: 0, width: 1)
+    }
+    return finders[mark.source].place(mark)
   }
 }

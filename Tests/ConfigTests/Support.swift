@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 
 @testable import Config
 
@@ -37,6 +38,34 @@ func cpuTime(_ body: () -> Void) -> Duration {
   let start = now()
   body()
   return now() - start
+}
+
+/// The CPU time that a hostile file may cost: 100 ms as users run it, ten times that in tests built without optimisation.
+let hostileFileLimit = isOptimised ? Duration.milliseconds(100) : .milliseconds(1_000)
+
+private var isOptimised: Bool {
+  var isOptimised = true
+  // Only an unoptimised build evaluates the condition.
+  assert(
+    {
+      isOptimised = false
+      return true
+    }())
+  return isOptimised
+}
+
+/// Bytes of memory that this thread touches for the first time in `body`, whatever other threads do meanwhile.
+func newMemory(_ body: () -> Void) -> Int {
+  // RUSAGE_THREAD of linux/resource.h, which Glibc's module leaves out.
+  let thisThread: Int32 = 1
+  func faults() -> Int {
+    var usage = rusage()
+    getrusage(thisThread, &usage)
+    return usage.ru_minflt
+  }
+  let before = faults()
+  body()
+  return (faults() - before) * Int(getpagesize())
 }
 
 /// The root of the package.
