@@ -1,10 +1,17 @@
 /// Warns of what works but is seldom meant: sinks that write to one place and get into each other's way.
 enum DestinationRules {
-  /// One sink of one enabled pipeline that writes to a place others may write to.
-  private struct Use {
-    var pipeline: PipelineSettings
-    var sink: SinkSettings
-    var mark: Mark
+  /// One sink of one enabled pipeline that writes to a place others may write to. A class, because each is compared with
+  /// all before it and copies of settings would cost more than the comparison.
+  private final class Use {
+    let pipeline: PipelineSettings
+    let sink: SinkSettings
+    let mark: Mark
+
+    init(pipeline: PipelineSettings, sink: SinkSettings, mark: Mark) {
+      self.pipeline = pipeline
+      self.sink = sink
+      self.mark = mark
+    }
   }
 
   /// Reports each sink at most once, at the first other one that it clashes with.
@@ -17,39 +24,50 @@ enum DestinationRules {
         let use = Use(pipeline: pipeline, sink: sink, mark: mark)
         let others = uses[destination, default: []]
         if let other = others.first(where: { mixes($0, use) }) {
-          problems.warning(
-            use.mark,
-            "\(destination) is also written as \(other.sink.format.rawValue), with other columns or in another "
-              + "format than here; its readers will see both mixed", notes: [(other.mark, "the other sink")])
+          problems.warning(use.mark, mixing(other, use), notes: [(other.mark, "the other sink")])
         } else if let other = others.first(where: { doubles($0, use) }) {
-          problems.warning(use.mark, doubling(other, use, destination), notes: [(other.mark, "the other sink")])
+          problems.warning(use.mark, doubling(other, use), notes: [(other.mark, "the other sink")])
         }
         uses[destination, default: []].append(use)
       }
     }
   }
 
+  /// What the sinks that write to one place have in common; nil for a place that nobody reads.
   private static func destination(of kind: SinkKind) -> String? {
     switch kind {
     case .stdout: "standard output"
     case .stderr: "standard error"
-    case .file(let file): "`\(file.path.printable(limit: 200))`"
+    case .file(let file): file.path
     case .blackhole: nil
     }
+  }
+
+  private static func shown(_ use: Use) -> String {
+    let destination = destination(of: use.sink.kind) ?? ""
+    return destination.hasPrefix("/") ? "`\(destination.printable(limit: 200))`" : destination
   }
 
   private static func mixes(_ one: Use, _ other: Use) -> Bool {
     one.sink.format != other.sink.format || one.sink.columns != other.sink.columns
   }
 
-  private static func doubling(_ one: Use, _ other: Use, _ destination: String) -> String {
+  private static func mixing(_ one: Use, _ other: Use) -> String {
+    let isFormat = one.sink.format != other.sink.format
+    let what = isFormat ? one.sink.format.rawValue : "\(one.sink.format.rawValue) with other columns"
+    return
+      "\(shown(other)) also gets \(what) from sink `\(one.sink.name)` of pipeline `\(one.pipeline.name)`; its readers "
+      + "will see both mixed"
+  }
+
+  private static func doubling(_ one: Use, _ other: Use) -> String {
+    let twice = "write to \(shown(other)); rows"
     if one.pipeline.name == other.pipeline.name {
-      return
-        "sinks `\(one.sink.name)` and `\(other.sink.name)` both write to \(destination); each row will be there twice"
+      return "sinks `\(one.sink.name)` and `\(other.sink.name)` both \(twice) will be there twice"
     }
     return
-      "pipelines `\(one.pipeline.name)` and `\(other.pipeline.name)` may read the same namespaces and both write to "
-      + "\(destination); rows of those would be there twice"
+      "pipelines `\(one.pipeline.name)` and `\(other.pipeline.name)` may read the same namespaces and both \(twice) "
+      + "of those will be there twice"
   }
 
   private static func doubles(_ one: Use, _ other: Use) -> Bool {

@@ -10,6 +10,8 @@ public struct Glob: Sendable, Hashable, CustomStringConvertible {
 
   /// The pattern as it was written.
   public let pattern: String
+  /// The one text that matches, if the pattern has no wildcard.
+  let literal: String?
   private let pieces: [Piece]
 
   public var description: String { pattern }
@@ -34,6 +36,8 @@ public struct Glob: Sendable, Hashable, CustomStringConvertible {
     guard !pieces.isEmpty else { return nil }
     self.pattern = pattern
     self.pieces = pieces
+    let bytes = Self.literalPrefix(of: pieces)
+    literal = bytes.count == pieces.count ? String(decoding: bytes, as: UTF8.self) : nil
   }
 
   /// Whether the whole of `text` matches.
@@ -66,20 +70,18 @@ public struct Glob: Sendable, Hashable, CustomStringConvertible {
     return pieces[piece...].allSatisfy { $0 == .anyRun }
   }
 
-  /// The one text that matches, if the pattern has no wildcard.
-  var literal: String? {
-    let prefix = literalPrefix
-    return prefix.count == pieces.count ? String(decoding: prefix, as: UTF8.self) : nil
-  }
-
   /// Whether some text may match both: exact if one has no wildcard, else whether their beginnings agree.
   func mayOverlap(_ other: Glob) -> Bool {
-    if let literal { return other.matches(literal) }
-    if let literal = other.literal { return matches(literal) }
-    return zip(literalPrefix, other.literalPrefix).allSatisfy { $0 == $1 }
+    switch (literal, other.literal) {
+    case (let one?, let other?): one == other
+    case (let one?, nil): other.matches(one)
+    case (nil, let other?): matches(other)
+    case (nil, nil):
+      zip(Self.literalPrefix(of: pieces), Self.literalPrefix(of: other.pieces)).allSatisfy { $0 == $1 }
+    }
   }
 
-  private var literalPrefix: [UInt8] {
+  private static func literalPrefix(of pieces: [Piece]) -> [UInt8] {
     var prefix: [UInt8] = []
     for case .byte(let byte) in pieces.prefix(while: { if case .byte = $0 { true } else { false } }) {
       prefix.append(byte)

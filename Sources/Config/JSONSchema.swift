@@ -79,30 +79,38 @@ public enum JSONSchema {
   private static var sink: JSONValue {
     .object([
       .init("type", .string("object")), .init("required", .strings(["type"])),
-      .init("properties", .object([.init("type", typeProperty)])),
-      .init("oneOf", .array(SinkType.all.map(variant))),
-    ])
-  }
-
-  private static var typeProperty: JSONValue {
-    .object([
-      .init(
-        "description",
-        .string("What the sink is. " + SinkType.all.map { "`\($0.name)`: \($0.doc)" }.joined(separator: " ")))
-    ])
-  }
-
-  private static func variant(_ type: SinkType) -> JSONValue {
-    let names = ([type.name] + type.aliases).map(JSONValue.string)
-    // An unquoted `null` is YAML's null.
-    let words = type.aliases.contains("null") ? names + [.null] : names
-    let required = ["type"] + type.table.settings.map(\.description).filter(\.isRequired).map(\.path)
-    return .object([
-      .init("title", .string(type.name)), .init("description", .string(type.doc)),
-      .init("required", .strings(required)), .init("additionalProperties", .boolean(false)),
       .init(
         "properties",
-        .object([.init("type", .object([.init("enum", .array(words))]))] + properties(type.table, under: ""))),
+        .object([
+          .init(
+            "type",
+            .object([
+              .init("description", .string(SinkType.all.map { "`\($0.name)`: \($0.doc)" }.joined(separator: " "))),
+              .init("enum", .array(SinkType.all.flatMap(words))),
+            ]))
+        ])),
+      .init("allOf", .array(SinkType.all.map(variant))),
+    ])
+  }
+
+  /// What stands after `type:` for a type; an unquoted `null` is YAML's null.
+  private static func words(of type: SinkType) -> [JSONValue] {
+    ([type.name] + type.aliases).map(JSONValue.string) + (type.aliases.contains("null") ? [.null] : [])
+  }
+
+  /// If a sink has this type, then it has these settings.
+  private static func variant(_ type: SinkType) -> JSONValue {
+    let isType = JSONValue.object([.init("type", .object([.init("enum", .array(words(of: type)))]))])
+    let required = ["type"] + type.table.settings.map(\.description).filter(\.isRequired).map(\.path)
+    let settings = [JSONValue.Member("type", .boolean(true))] + properties(type.table, under: "")
+    return .object([
+      .init("if", .object([.init("properties", isType), .init("required", .strings(["type"]))])),
+      .init(
+        "then",
+        .object([
+          .init("description", .string(type.doc)), .init("required", .strings(required)),
+          .init("additionalProperties", .boolean(false)), .init("properties", .object(settings)),
+        ])),
     ])
   }
 

@@ -9,14 +9,15 @@ public struct Settings: Sendable, Equatable {
   /// The enabled pipelines in the order of the file, at least one.
   public var pipelines: [PipelineSettings] = []
 
-  init() {}
-
-  /// The settings of a program that makes its pipelines itself; what is global has its defaults.
-  public init(pipelines: [PipelineSettings]) {
+  /// Settings that come from no file, such as those of `xtcpd snapshot`.
+  public init(global: GlobalSettings, pipelines: [PipelineSettings]) {
     version = 1
-    global = GlobalSettings()
+    self.global = global
     self.pipelines = pipelines
   }
+
+  /// Nothing yet, to be read into.
+  init() {}
 }
 
 /// What belongs to the process rather than to one pipeline.

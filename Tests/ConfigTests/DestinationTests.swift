@@ -13,12 +13,12 @@ import Testing
   @Test func sameRowsTwice() throws {
     #expect(
       try warnings("  a: { sinks: { f: {} } }\n  b: { sinks: { f: {} } }\n") == [
-        "5:17: warning: pipelines `a` and `b` may read the same namespaces and both write to `/f`; rows of those would be "
+        "5:17: warning: pipelines `a` and `b` may read the same namespaces and both write to `/f`; rows of those will be "
           + "there twice [4:17 the other sink]"
       ])
     #expect(
       try warnings("  a: { sinks: { f: {}, g: { type: file, path: /f } } }\n") == [
-        "4:24: warning: sinks `f` and `g` both write to `/f`; each row will be there twice [4:17 the other sink]"
+        "4:24: warning: sinks `f` and `g` both write to `/f`; rows will be there twice [4:17 the other sink]"
       ])
   }
 
@@ -26,9 +26,16 @@ import Testing
     #expect(
       try warnings("  a: { sinks: { x: { type: stdout } } }\n  b: { sinks: { y: { type: stdout, format: csv } } }\n")
         == [
-          "5:17: warning: standard output is also written as jsonl, with other columns or in another format than here; its "
-            + "readers will see both mixed [4:17 the other sink]"
+          "5:17: warning: standard output also gets jsonl from sink `x` of pipeline `a`; its readers will see both mixed "
+            + "[4:17 the other sink]"
         ])
+    #expect(
+      try warnings(
+        "  a: { sinks: { f: { format: csv } } }\n  b: { sinks: { f: { format: csv, columns: [netns] } } }\n") == [
+          "5:17: warning: `/f` also gets csv with other columns from sink `f` of pipeline `a`; its readers will see both "
+            + "mixed [4:17 the other sink]"
+        ])
+
   }
 
   @Test(arguments: [
