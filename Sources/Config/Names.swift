@@ -73,7 +73,6 @@ public enum StateName: String, CaseIterable, Sendable {
   case lastAck = "last_ack"
   case listen
   case closing
-  case newSynRecv = "new_syn_recv"
 }
 
 /// How a pipeline reaches the kernel.

@@ -4,7 +4,7 @@ import Logging
 import Records
 
 /// The namespaces of the host as of one scan. Immutable: a poll works through the table it began with.
-final class NamespaceTable {
+final class NamespaceTable: Sendable {
   let namespaces: [Namespace]
   /// What rows say of each namespace, in the same order.
   let identities: [NamespaceIdentity]

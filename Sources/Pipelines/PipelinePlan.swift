@@ -135,6 +135,7 @@ extension AttributeSelection {
 }
 
 extension SocketStates {
+  /// The kernel reports `TCP_NEW_SYN_RECV` as `TCP_SYN_RECV`, so that these eleven names are all there is.
   init(_ names: Set<StateName>) {
     self = names.reduce(into: []) { states, name in states.formUnion(SocketStates(name: name.rawValue) ?? []) }
   }

@@ -71,7 +71,7 @@ struct Snapshot: ParsableCommand {
     pipeline.sinks = [
       SinkSettings(name: "stdout", kind: .stdout, format: output.recordFormat, columns: columns?.names)
     ]
-    return Settings(pipelines: [pipeline])
+    return Settings(global: GlobalSettings(), pipelines: [pipeline])
   }
 }
 
@@ -106,7 +106,7 @@ struct StateList: ExpressibleByArgument {
   init?(argument: String) {
     var names: Set<StateName> = []
     for word in argument.split(separator: ",") {
-      guard let name = StateName(rawValue: word.lowercased()) else { return nil }
+      guard let name = StateName(rawValue: word.lowercased().replacing("-", with: "_")) else { return nil }
       names.insert(name)
     }
     guard !names.isEmpty else { return nil }

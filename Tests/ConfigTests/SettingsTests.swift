@@ -198,7 +198,7 @@ struct SettingCase<Root: Sendable>: Sendable, CustomTestStringConvertible {
     SettingCase(
       path: "filter.states", isDefault: { $0.states == Set(StateName.allCases) },
       good: [
-        ("all", { $0.states.count == 12 }), ("[listen, new_syn_recv]", { $0.states == [.listen, .newSynRecv] }),
+        ("all", { $0.states.count == 11 }), ("[listen, syn_recv]", { $0.states == [.listen, .synRecv] }),
       ],
       bad: [
         ("[]", "`filter.states` must not be empty"),
@@ -206,7 +206,7 @@ struct SettingCase<Root: Sendable>: Sendable, CustomTestStringConvertible {
         (
           "[TIME-WAIT]",
           "`filter.states` must be one of established, syn_sent, syn_recv, fin_wait1, fin_wait2, time_wait, close, "
-            + "close_wait, last_ack, listen, closing, new_syn_recv, not `TIME-WAIT`; did you mean `time_wait`?"
+            + "close_wait, last_ack, listen, closing, not `TIME-WAIT`; did you mean `time_wait`?"
         ),
       ]),
     SettingCase(

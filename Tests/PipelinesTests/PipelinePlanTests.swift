@@ -55,7 +55,7 @@ import Testing
   }
 
   @Test func everyFormatOfAPipelineNeedsABatchOfItsOwn() {
-    var settings = Settings(pipelines: [PipelineSettings(name: "p")])
+    var settings = Settings(global: GlobalSettings(), pipelines: [PipelineSettings(name: "p")])
     settings.pipelines[0].pools.batches = 2
     settings.pipelines[0].sinks = [FormatName.jsonl, .csv, .msgpack].map {
       SinkSettings(name: $0.rawValue, kind: .blackhole, format: $0)
@@ -66,7 +66,7 @@ import Testing
   }
 
   @Test func aBatchHoldsAtLeastOneRow() {
-    var settings = Settings(pipelines: [PipelineSettings(name: "p")])
+    var settings = Settings(global: GlobalSettings(), pipelines: [PipelineSettings(name: "p")])
     settings.pipelines[0].sinks = [SinkSettings(name: "a", kind: .blackhole)]
     settings.pipelines[0].batch.bytes = 1024
     #expect(throws: StartError.self) { try Supervisor.check(settings) }
