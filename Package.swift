@@ -41,7 +41,8 @@ let package = Package(
     .testTarget(name: "ConfigTests", dependencies: ["Config"], exclude: ["Examples"]),
     .testTarget(
       name: "RecordsTests",
-      dependencies: ["Records", "CMeasure", .product(name: "SwiftProtobuf", package: "swift-protobuf")]),
+      dependencies: ["Records", "CMeasure", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
+      exclude: ["Fixtures"]),
     .testTarget(name: "IOTests", dependencies: ["IO", "CTestSupport"]),
     .testTarget(name: "SinksTests", dependencies: ["Sinks"]),
     .testTarget(name: "PipelinesTests", dependencies: ["Pipelines"]),

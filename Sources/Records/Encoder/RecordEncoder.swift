@@ -144,6 +144,34 @@ public struct RecordEncoder: ~Copyable {
     ColumnRowWriter(format: format, columns: columns.columns, dumpCount: columns.dumpCount)
   }
 
+  /// Appends one row that was read from a file at `cursor`, where `maximumRowBytes` must be free, and returns where it
+  /// ends. Such a row brings its own identity, so its prefix is made in `scratch` (`maximumPrefixBytes`) first. Both go
+  /// through the table of columns, which gives the same bytes as the straight code of fresh rows.
+  func encodeRow(
+    _ sources: RowSources, scratch: UnsafeMutableRawBufferPointer, at cursor: UnsafeMutableRawPointer
+  ) -> UnsafeMutableRawPointer {
+    precondition(scratch.count >= maximumPrefixBytes, "the prefix needs maximumPrefixBytes")
+    guard let base = scratch.baseAddress else { return cursor }
+    func write<Format: RowFormat>(_ format: Format) -> UnsafeMutableRawPointer {
+      var writer = selection(format)
+      writer.writePrefix(sources)
+      let prefix = UnsafeRawBufferPointer(start: base, count: writer.format.cursor - base)
+      writer.format.cursor = cursor
+      writer.writeRow(sources, prefix: prefix)
+      return writer.format.cursor
+    }
+    switch format {
+    case .protobufList, .protobuf: return write(ProtobufFormat(base, isEnvelope: format == .protobufList))
+    case .jsonl: return write(JSONFormat(base))
+    case .msgpack: return write(MessagePackFormat(base))
+    case .protoJSON: return write(ProtoJSONFormat(base))
+    case .protoText: return write(ProtoTextFormat(base))
+    case .csv: return write(DelimitedFormat<CommaSeparated>(base))
+    case .tsv: return write(DelimitedFormat<TabSeparated>(base))
+    case .table: return write(TableFormat(base))
+    }
+  }
+
   // MARK: Once a datagram
 
   /// Transcodes the messages of one datagram from `position` on, until the datagram or the dump ends or the batch is full.

@@ -41,10 +41,7 @@ struct AttributeIndex: ~Copyable {
 
     wholeFields = .allocate(capacity: Self.knownInfoLength + 1)
     wholeFields.initialize(repeating: 0, count: Self.knownInfoLength + 1)
-    let ends = RecordSchema.fields.filter { $0.source == .info }.map { $0.offset + $0.form.width }
-    for length in 0...Self.knownInfoLength {
-      wholeFields[length] = UInt16(clamping: ends.filter { $0 <= length }.max() ?? 0)
-    }
+    for (length, whole) in RecordSchema.wholeInfoLengths.enumerated() { wholeFields[length] = UInt16(clamping: whole) }
   }
 
   deinit {

@@ -58,6 +58,13 @@ struct DumpBlock: ~Copyable {
     memory.storeBytes(of: count, toByteOffset: text.rawValue + 8, as: Int.self)
   }
 
+  /// The string that `text` holds.
+  func text(_ text: Text) -> String {
+    let start = memory.load(fromByteOffset: text.rawValue, as: UnsafeRawPointer.self)
+    let count = memory.load(fromByteOffset: text.rawValue + 8, as: Int.self)
+    return String(decoding: UnsafeRawBufferPointer(start: start, count: count), as: UTF8.self)
+  }
+
   /// How many of the first `limit` bytes of valid UTF-8 are whole characters.
   private static func wholeCharacters(in bytes: UnsafeBufferPointer<UInt8>, limit: Int) -> Int {
     guard bytes.count > limit else { return bytes.count }

@@ -170,8 +170,18 @@ public enum RecordSchema {
     return lengths
   }()
 
-  /// The value of a column in protobuf field order.
+  /// For every length of tcp_info up to the known one: where the last field ends that lies wholly within.
+  static let wholeInfoLengths: [Int] = {
+    let ends = fields.filter { $0.source == .info }.map { $0.offset + $0.form.width }
+    return (0...knownLengths[Int(Source.info.rawValue)]).map { length in ends.filter { $0 <= length }.max() ?? 0 }
+  }()
+
+  /// In the order of their protobuf numbers.
   static let fieldsByNumber: [FieldDescription] = fields.sorted { $0.number < $1.number }
+
+  /// The sources that a row can have, as bits.
+  static let fillableSources: UInt32 =
+    fields.reduce(0) { $1.source == .unfilled ? $0 : $0 | $1.source.bit }
 }
 
 /// How the kernel lays out bytes 276...279 of `struct tcp_info`. Both layouts are 280 bytes long, so only the kernel release
