@@ -68,7 +68,8 @@ final class NamespaceDirectory {
     if tally.deniedProcesses > 0, (last?.deniedProcesses ?? 0) == 0 {
       // Even root may not look at a process that has more capabilities than itself.
       log.notice(
-        "namespaces held only by processes that may not be looked at are not read; such processes: \(tally.deniedProcesses)")
+        "namespaces held only by processes that may not be looked at are not read; such processes: \(tally.deniedProcesses)"
+      )
     }
     if tally.deniedNamespaces > 0, (last?.deniedNamespaces ?? 0) == 0 {
       log.warning("\(tally.deniedNamespaces) network namespaces may not be entered and are not read (CAP_SYS_ADMIN)")

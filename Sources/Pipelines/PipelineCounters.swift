@@ -39,7 +39,8 @@ public struct PipelineTotals: Sendable, Equatable {
   public var imbalance: String? {
     let rows = counters.rows
     if rows.reported != rows.filtered + rows.sampledOut + rows.encoded {
-      return "reported \(rows.reported) != filtered \(rows.filtered) + sampled out \(rows.sampledOut) + encoded \(rows.encoded)"
+      return
+        "reported \(rows.reported) != filtered \(rows.filtered) + sampled out \(rows.sampledOut) + encoded \(rows.encoded)"
     }
     for sink in sinks where sink.tally.accepted + sink.openRows != rows.encoded {
       return "sink \(sink.name): accepted \(sink.tally.accepted) + open \(sink.openRows) != encoded \(rows.encoded)"

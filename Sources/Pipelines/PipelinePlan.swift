@@ -94,7 +94,8 @@ struct PipelinePlan {
 // MARK: Settings in the terms of the modules
 
 extension RecordFormat {
-  init(_ name: FormatName) {
+  /// The encoder's format for a configured one.
+  public init(_ name: FormatName) {
     switch name {
     case .protobufList: self = .protobufList
     case .protobuf: self = .protobuf

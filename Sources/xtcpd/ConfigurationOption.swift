@@ -1,6 +1,7 @@
 import ArgumentParser
 import Config
 import Glibc
+import IO
 import Records
 
 /// `--config FILE`, as every command that reads one has it.
@@ -17,8 +18,8 @@ struct ConfigurationOption: ParsableArguments {
   }
 }
 
-/// Writes to standard error.
+/// Writes to standard error. Nothing can be done about one that does not take it.
 func printError(_ message: String, terminator: String = "\n") {
   var text = message + terminator
-  text.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
+  text.withUTF8 { try? Streams.writeAll(UnsafeRawBufferPointer($0), to: STDERR_FILENO) }
 }

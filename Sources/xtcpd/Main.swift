@@ -17,5 +17,5 @@ struct XTCPD: ParsableCommand {
       Exit codes: 0 fine, 1 failed, 64 usage, 77 a right is missing, 78 the configuration is invalid.
       """,
     version: BuildInfo.version,
-    subcommands: [Run.self, Check.self, Snapshot.self])
+    subcommands: [Run.self, Check.self, Snapshot.self, Schema.self, Decode.self])
 }

@@ -39,10 +39,7 @@ struct Snapshot: ParsableCommand {
   @Option(help: "auto, io_uring or syscall.")
   var mode: ReaderMode = .auto
 
-  func validate() throws {
-    guard columns != nil, case .some(.record(let name)) = format, !name.hasColumns else { return }
-    throw ValidationError("--columns works with table, csv and tsv; \(name.rawValue) has every column in every row")
-  }
+  func validate() throws { try columns?.validate(for: format ?? .table) }
 
   func run() throws {
     let signals = try SignalReader()
@@ -53,7 +50,7 @@ struct Snapshot: ParsableCommand {
     options.ownNamespaceOnly = !all
     options.drainTimeout = .zero
     let output = format ?? (isatty(STDOUT_FILENO) == 1 ? .table : .record(.jsonl))
-    if case .table = output { options.asTable = true }
+    options.asTable = output == .table
     let daemon = Daemon(settings: settings(output), options: options, log: log)
     let totals = try daemon.run(signals)
     if totals.contains(where: { !$0.isWhole }) { throw ExitCode.failure }
@@ -68,60 +65,9 @@ struct Snapshot: ParsableCommand {
     pipeline.reader.mode = mode
     pipeline.namespaces = NamespaceSelection(include: [.all])
     if let states { pipeline.states = states.names }
-    pipeline.sinks = [
-      SinkSettings(name: "stdout", kind: .stdout, format: output.recordFormat, columns: columns?.names)
-    ]
+    var sink = SinkSettings(name: "stdout", kind: .stdout, columns: columns?.names)
+    if case .record(let name) = output { sink.format = name }
+    pipeline.sinks = [sink]
     return Settings(global: GlobalSettings(), pipelines: [pipeline])
   }
 }
-
-/// `table`, or a format that sinks have too.
-enum OutputFormat: ExpressibleByArgument {
-  case table
-  case record(FormatName)
-
-  init?(argument: String) {
-    if argument == "table" {
-      self = .table
-    } else if let name = FormatName(rawValue: argument) {
-      self = .record(name)
-    } else {
-      return nil
-    }
-  }
-
-  /// The format of the sink; a table takes its place later.
-  var recordFormat: FormatName {
-    switch self {
-    case .table: .csv
-    case .record(let name): name
-    }
-  }
-}
-
-/// Socket states separated by commas.
-struct StateList: ExpressibleByArgument {
-  let names: Set<StateName>
-
-  init?(argument: String) {
-    var names: Set<StateName> = []
-    for word in argument.split(separator: ",") {
-      guard let name = StateName(rawValue: word.lowercased().replacing("-", with: "_")) else { return nil }
-      names.insert(name)
-    }
-    guard !names.isEmpty else { return nil }
-    self.names = names
-  }
-}
-
-/// Record columns separated by commas.
-struct ColumnList: ExpressibleByArgument {
-  let names: [String]
-
-  init?(argument: String) {
-    names = argument.split(separator: ",").map(String.init)
-    guard !names.isEmpty, names.allSatisfy({ RecordSchema.columnNames.contains($0) }) else { return nil }
-  }
-}
-
-extension ReaderMode: ExpressibleByArgument {}

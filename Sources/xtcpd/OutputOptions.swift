@@ -1,0 +1,70 @@
+import ArgumentParser
+import Config
+import Pipelines
+import Records
+
+/// A format that a command prints: `table`, or one that sinks have too.
+enum OutputFormat: ExpressibleByArgument, Equatable {
+  case table
+  case record(FormatName)
+
+  init?(argument: String) {
+    if argument == "table" {
+      self = .table
+    } else if let name = FormatName(rawValue: argument) {
+      self = .record(name)
+    } else {
+      return nil
+    }
+  }
+
+  /// The encoder's format.
+  var recordFormat: RecordFormat {
+    switch self {
+    case .table: .table
+    case .record(let name): RecordFormat(name)
+    }
+  }
+
+  /// Whether `--columns` can select and order what is printed.
+  var hasColumns: Bool {
+    switch self {
+    case .table: true
+    case .record(let name): name.hasColumns
+    }
+  }
+}
+
+/// Record columns separated by commas.
+struct ColumnList: ExpressibleByArgument {
+  let names: [String]
+
+  init?(argument: String) {
+    names = argument.split(separator: ",").map(String.init)
+    guard !names.isEmpty, names.allSatisfy({ RecordSchema.columnNames.contains($0) }) else { return nil }
+  }
+
+  /// - Throws: what to tell somebody who asks for columns where every row has all.
+  func validate(for format: OutputFormat) throws {
+    if !format.hasColumns {
+      throw ValidationError("--columns works with table, csv and tsv; other formats have every column")
+    }
+  }
+}
+
+/// Socket states separated by commas.
+struct StateList: ExpressibleByArgument {
+  let names: Set<StateName>
+
+  init?(argument: String) {
+    var names: Set<StateName> = []
+    for word in argument.split(separator: ",") {
+      guard let name = StateName(rawValue: word.lowercased().replacing("-", with: "_")) else { return nil }
+      names.insert(name)
+    }
+    guard !names.isEmpty else { return nil }
+    self.names = names
+  }
+}
+
+extension ReaderMode: ExpressibleByArgument {}

@@ -1,0 +1,31 @@
+import ArgumentParser
+import Config
+import Records
+
+/// `xtcpd schema`: what is generated from the list of fields and the list of settings.
+struct Schema: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Prints a schema generated from the same lists that the daemon works by.",
+    discussion: """
+      proto       the protobuf file of a record and its envelope
+      clickhouse  tables for protobuf and for JSON lines, and a view that shows both alike
+      fields      every field: number, type, unit, where the kernel has it from
+      config      a JSON Schema of the configuration file, for editors and CI
+      """)
+
+  enum Kind: String, CaseIterable, ExpressibleByArgument {
+    case proto, clickhouse, fields, config
+  }
+
+  @Argument(help: "proto, clickhouse, fields or config.")
+  var kind: Kind
+
+  func run() {
+    switch kind {
+    case .proto: print(SchemaText.proto(), terminator: "")
+    case .clickhouse: print(SchemaText.clickhouse(), terminator: "")
+    case .fields: print(SchemaText.fieldsMarkdown(), terminator: "")
+    case .config: print(JSONSchema.text(), terminator: "")
+    }
+  }
+}
