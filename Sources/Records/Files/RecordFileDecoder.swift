@@ -12,6 +12,7 @@ public enum RecordFileKind: String, CaseIterable, Sendable {
   /// What `bytes` look like; nil if like none of these. Looks at the first bytes only.
   public static func detect(_ bytes: UnsafeRawBufferPointer) -> RecordFileKind? {
     if CaptureFile.isCapture(bytes) { return .capture }
+    if bytes.starts(with: "{\"".utf8) { return nil }  // JSON, which looks like a protobuf row of 123 bytes
     if let body = bodyOfShortestLength(bytes) {
       if body == ProtobufFormat.envelopeTag { return .protobufList }
       if body & 7 == 0 || body & 7 == 2, body >= 8 { return .protobuf }

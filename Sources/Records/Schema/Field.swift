@@ -209,8 +209,8 @@ enum AccurateECNLayout: UInt8 {
   }
 
   private static func leadingNumber(_ text: Substring.UTF8View) -> Int? {
-    let digits = text.prefix { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }.prefix(9)
-    guard !digits.isEmpty else { return nil }
+    let digits = text.prefix { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }
+    guard 1...9 ~= digits.count else { return nil }
     return digits.reduce(0) { $0 * 10 + Int($1 - UInt8(ascii: "0")) }
   }
 }

@@ -115,7 +115,7 @@ extension SchemaText {
   private static func layoutPresence(_ form: Form) -> String {
     let first = form == .ecnMode || form == .ecnOptions2 ? "[7, 0]" : "[6, 18]"
     return """
-      arrayMap(part -> toUInt32OrZero(extract(part, '^[0-9]{1,9}')), \
+      arrayMap(part -> toUInt32OrZero(extract(part, '^[0-9]+')), \
       arraySlice(splitByChar('.', kernel_release), 1, 2)) >= \(first)
       """
   }
