@@ -5,6 +5,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +13,14 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 int ctest_unshare_net(void) { return unshare(CLONE_NEWNET); }
+
+int ctest_unshare_hostname(const char *name) {
+  return unshare(CLONE_NEWUTS) != 0 ? -1 : sethostname(name, strlen(name));
+}
 
 int ctest_unshare_mounts(void) {
   if (unshare(CLONE_NEWNS) != 0) return -1;
@@ -73,3 +79,13 @@ int ctest_open_terminal(int *near, int *far) {
   *far = open(ptsname(*near), O_RDWR | O_NOCTTY | O_CLOEXEC);
   return *far < 0 ? -1 : 0;
 }
+
+int ctest_spawn_in_namespace(void) {
+  pid_t process = fork();
+  if (process != 0) return process;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (unshare(CLONE_NEWNET) != 0) _exit(1);
+  for (;;) pause();
+}
+
+uint64_t ctest_device(uint32_t major, uint32_t minor) { return makedev(major, minor); }

@@ -18,7 +18,7 @@ final class TemporaryDirectory {
   init() throws {
     var template = Array("/tmp/xtcpd-io-XXXXXX".utf8CString)
     guard mkdtemp(&template) != nil else { throw SystemError.last("mkdtemp") }
-    path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+    path = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
   }
 
   deinit {
@@ -94,6 +94,18 @@ final class TestNamespace {
   }
 }
 
+/// A new namespace that has the number of one of those that are gone. The kernel takes deleted namespaces down later (cleanup_net) and
+/// gives out the lowest free number, which others on this machine may take as well: hence many candidates and several tries.
+func namespaceReusing(_ nodes: [NamespaceNode], at path: String) throws -> TestNamespace {
+  for _ in 0..<300 {
+    let namespace = try TestNamespace(at: path)
+    if nodes.contains(namespace.node) { return namespace }
+    namespace.delete()
+    usleep(10_000)
+  }
+  throw Unexpected("300 namespaces in turn never had one of the numbers \(nodes.map(\.inode))")
+}
+
 private func listen(onFamily family: Int32) throws -> Int32 {
   let descriptor = socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
   guard descriptor >= 0, Glibc.listen(descriptor, 1) == 0 else { throw SystemError.last("listen") }
@@ -102,7 +114,8 @@ private func listen(onFamily family: Int32) throws -> Int32 {
 
 /// The cookie of the calling thread's namespace, asked for in a way of the test's own.
 func cookieOfThread() throws -> UInt64 {
-  let descriptor = try Descriptor(socket(AF_INET, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0), "socket")
+  let descriptor = try Descriptor(
+    socket(AF_INET, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0), "socket")
   var cookie: UInt64 = 0
   var length = socklen_t(8)
   guard getsockopt(descriptor.raw, SOL_SOCKET, 71, &cookie, &length) == 0 else { throw SystemError.last("getsockopt") }

@@ -46,7 +46,7 @@ public struct HostFacts: Equatable, Sendable {
 
   private static func hostname(proc: String) -> String {
     let own = uname { $0.nodename }
-    guard let first = inode("\(proc)/1/ns/uts"), let mine = inode("/proc/self/ns/uts"), first != mine else {
+    guard let first = inode("\(proc)/1/ns/uts"), let mine = inode("/proc/thread-self/ns/uts"), first != mine else {
       return own
     }
     return hostname(inNamespace: "\(proc)/1/ns/uts") ?? own

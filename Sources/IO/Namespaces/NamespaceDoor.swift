@@ -83,7 +83,7 @@ public struct NamespaceDoor: ~Copyable {
   // MARK: In and out
 
   /// Runs `body` inside the namespace and returns home in every case.
-  private func visit<Result: ~Copyable>(
+  func visit<Result: ~Copyable>(
     _ namespace: Namespace, _ body: () throws(EntryError) -> Result
   ) throws(EntryError) -> Result {
     precondition(pthread_equal(thread, pthread_self()) != 0, "a NamespaceDoor belongs to the thread that made it")

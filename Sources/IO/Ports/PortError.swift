@@ -39,11 +39,16 @@ public enum PortError: Error, Equatable, Sendable, CustomStringConvertible {
 
   private static func remedy(_ action: String) -> String { "\(action), or choose reader.mode: syscall" }
 
-  /// What stands behind a failed set-up call: the errno alone does not tell.
-  static func explaining(_ operation: StaticString, errno code: Int32) -> PortError {
+  /// What stands behind a failed call that both ports make.
+  static func explaining(_ error: SystemError) -> PortError {
+    guard error.errno == EMFILE || error.errno == ENFILE else { return .system(error) }
+    let limit = ResourceLimits.current().openFiles.soft
+    return .descriptorsExhausted(limit: limit, operation: error.operation.description)
+  }
+
+  /// What stands behind a failed call that sets up a ring: the errno alone does not tell.
+  static func explainingRing(_ operation: StaticString, errno code: Int32) -> PortError {
     switch code {
-    case EMFILE, ENFILE:
-      return .descriptorsExhausted(limit: ResourceLimits.current().openFiles.soft, operation: operation.description)
     case ENOMEM:
       let limit = ResourceLimits.current().lockedMemory.soft
       let isBound = limit != .max && !Capabilities.current().contains(.ipcLock)
@@ -53,8 +58,15 @@ public enum PortError: Error, Equatable, Sendable, CustomStringConvertible {
       if sysctl > 0 { return .disabledBySysctl(value: sysctl) }
       return .refusedByFilter(errno: code, seccomp: ProcessStatus.isFiltered)
     case ENOSYS where ProcessStatus.isFiltered: return .refusedByFilter(errno: code, seccomp: true)
-    case ENOSYS, EINVAL: return .kernelTooOld(release: HostFacts.kernelRelease(), errno: code)
-    default: return .system(SystemError(operation, errno: code))
+    case ENOSYS, EINVAL: return unsupported(operation, errno: code, release: HostFacts.kernelRelease())
+    default: return explaining(SystemError(operation, errno: code))
     }
+  }
+
+  /// A call or a flag that the kernel does not know: too old, unless it is not.
+  static func unsupported(_ operation: StaticString, errno code: Int32, release: String) -> PortError {
+    let major = Int(release.prefix { $0.isNumber }) ?? 0
+    return major < 6
+      ? .kernelTooOld(release: release, errno: code) : .system(SystemError(operation, errno: code))
   }
 }

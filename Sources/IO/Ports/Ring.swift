@@ -47,7 +47,7 @@ struct Ring: ~Copyable {
     let code = io_uring_queue_init_params(UInt32(submissions.roundedUpToPowerOfTwo), ring, &parameters)
     guard code == 0 else {
       ring.deallocate()
-      throw PortError.explaining("io_uring_setup", errno: -code)
+      throw PortError.explainingRing("io_uring_setup", errno: -code)
     }
     self.ring = ring
     stamps = .allocate(capacity: 1)
@@ -70,7 +70,7 @@ struct Ring: ~Copyable {
     registration.ring_entries = buffers.providedEntries
     registration.bgid = Self.bufferGroup
     let code = io_uring_register_buf_ring(ring, &registration, 0)
-    guard code == 0 else { throw PortError.explaining("io_uring_register_buf_ring", errno: -code) }
+    guard code == 0 else { throw PortError.explainingRing("io_uring_register_buf_ring", errno: -code) }
   }
 
   /// Bounds the io-wq workers of the calling thread (not only of this ring): `bounded` for regular files, `unbounded` for the rest;

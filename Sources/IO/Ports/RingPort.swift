@@ -37,7 +37,7 @@ public final class RingPort: Port {
     do throws(SystemError) {
       return try ReceiveBufferPool(count: count, providesToKernel: true)
     } catch {
-      throw .system(error)
+      throw PortError.explaining(error)
     }
   }
 

@@ -16,7 +16,7 @@ public final class SyscallPort: Port {
       timers = try Timers()
       readiness = try Readiness(timer: timers.descriptor)
     } catch {
-      throw PortError.explaining(error.operation, errno: error.errno)
+      throw PortError.explaining(error)
     }
     operations = OperationTable(count: options.operations)
     ready = .allocate(capacity: 1)

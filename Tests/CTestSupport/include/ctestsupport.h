@@ -6,6 +6,8 @@
 
 /// Puts the calling thread into a new network namespace.
 int ctest_unshare_net(void);
+/// Puts the calling thread into a new UTS namespace with a host name of its own.
+int ctest_unshare_hostname(const char *name);
 /// Gives the calling thread a private copy of the mounts.
 int ctest_unshare_mounts(void);
 /// mount --bind
@@ -27,5 +29,9 @@ int ctest_limit_locked_memory(uint64_t limit);
 int ctest_limit_address_space(uint64_t limit);
 /// Opens a pseudo-terminal: what programs see goes to `far`, the person's side to `near`.
 int ctest_open_terminal(int *near, int *far);
+/// A process that lives in a network namespace of its own until it is killed. Returns its number, or -1.
+int ctest_spawn_in_namespace(void);
+/// A device number as stat(2) gives it, makedev(3).
+uint64_t ctest_device(uint32_t major, uint32_t minor);
 
 #endif
