@@ -11,7 +11,8 @@ struct PortWriteTests {
     try openPort(choice, PortOptions(receiveBuffers: 1, operations: 4)).port
   }
 
-  /// Writes until everything is taken or an error comes, as a sink does. Returns the error, or 0, and the number of writes.
+  /// Writes until everything is taken or an error comes, as a sink does. Returns the error, or 0, and the number of
+  /// writes.
   private func writeAll(
     _ port: any Port, _ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, meanwhile: () -> Void = {}
   ) throws -> (error: Int32, calls: Int) {
@@ -175,7 +176,8 @@ struct PortWriteTests {
     #expect(result == 0)
   }
 
-  /// Without RWF_NOWAIT (old kernels, some files) a stream is written in pieces that a pipe takes at once, when epoll says so.
+  /// Without RWF_NOWAIT (old kernels, some files) a stream is written in pieces that a pipe takes at once, when epoll
+  /// says so.
   @Test func streamsAreWrittenInPiecesWhereTheKernelCannotSayNoWait() async {
     await #expect(processExitsWith: .success) {
       #expect(ctest_forbid(ctest_number_of_pwritev2(), EOPNOTSUPP) == 0)

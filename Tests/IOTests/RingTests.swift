@@ -35,7 +35,8 @@ struct RingTests {
     #expect(port.operationGauges.inUse == 0)
   }
 
-  /// A completion queue that is too small ends a multishot receive with a datagram in hand: final, not an error, to be armed again.
+  /// A completion queue that is too small ends a multishot receive with a datagram in hand: final, not an error, to be
+  /// armed again.
   @Test func aReceiveThatOverflowsLosesNoDatagram() throws {
     let pair = try socketPair(SOCK_DGRAM)
     let port = try RingPort(options(receiveBuffers: 32, completions: 2, submissions: 2))
@@ -100,7 +101,8 @@ struct RingTests {
     #expect(text == "still here")
   }
 
-  /// A ring answers only to the thread that made it; elsewhere tear-down gives up at once and leaves the memory to the kernel.
+  /// A ring answers only to the thread that made it; elsewhere tear-down gives up at once and leaves the memory to the
+  /// kernel.
   @Test func tearingDownOnAnotherThreadIsHarmless() throws {
     let pair = try socketPair(SOCK_DGRAM)
     let port = try RingPort(options())

@@ -50,7 +50,8 @@ final class TemporaryDirectory {
   }
 }
 
-/// A network namespace made for a test, mounted at a path, with sockets in it if wanted; gone when the test lets go of it.
+/// A network namespace made for a test, mounted at a path, with sockets in it if wanted; gone when the test lets go of
+/// it.
 final class TestNamespace {
   let path: String
   private(set) var node = NamespaceNode(device: 0, inode: 0)
@@ -92,18 +93,6 @@ final class TestNamespace {
     isMounted = false
     unlink(path)
   }
-}
-
-/// A new namespace that has the number of one of those that are gone. The kernel takes deleted namespaces down later (cleanup_net) and
-/// gives out the lowest free number, which others on this machine may take as well: hence many candidates and several tries.
-func namespaceReusing(_ nodes: [NamespaceNode], at path: String) throws -> TestNamespace {
-  for _ in 0..<300 {
-    let namespace = try TestNamespace(at: path)
-    if nodes.contains(namespace.node) { return namespace }
-    namespace.delete()
-    usleep(10_000)
-  }
-  throw Unexpected("300 namespaces in turn never had one of the numbers \(nodes.map(\.inode))")
 }
 
 private func listen(onFamily family: Int32) throws -> Int32 {

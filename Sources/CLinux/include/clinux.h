@@ -19,7 +19,8 @@ int clinux_setns_uts(int fd);
 /// The symbolic name of an errno value, strerrorname_np(3), or NULL for an unknown one.
 const char *clinux_errno_name(int code);
 
-/// pwritev2(2) at the current position with RWF_NOWAIT: -1 and EAGAIN instead of blocking, EOPNOTSUPP where the file cannot.
+/// pwritev2(2) at the current position with RWF_NOWAIT: -1 and EAGAIN instead of blocking, EOPNOTSUPP where the file
+/// cannot tell.
 ssize_t clinux_write_nowait(int fd, const void *bytes, size_t count);
 
 /// pthread_setname_np(3) on the calling thread; `name` has at most 15 bytes.

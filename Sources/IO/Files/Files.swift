@@ -4,7 +4,8 @@ import Glibc
 public enum FileError: Error, Equatable, Sendable, CustomStringConvertible {
   /// The path names a directory.
   case isDirectory(path: String)
-  /// The last component of the path is a symbolic link, which is not followed: whoever may write into its directory could point it anywhere.
+  /// The last component of the path is a symbolic link, which is not followed: whoever may write into its directory
+  /// could point it anywhere.
   case isSymbolicLink(path: String)
   /// The path names a named pipe that nobody reads.
   case nobodyReads(path: String)

@@ -2,8 +2,10 @@ import Glibc
 
 /// A point on CLOCK_MONOTONIC, in nanoseconds. It never jumps; it stands still while the machine is suspended.
 public struct MonotonicTime: Comparable, Hashable, Sendable {
+  /// Nanoseconds since an arbitrary moment, on Linux the boot.
   public var nanoseconds: Int64
 
+  /// The point that many nanoseconds after the clock's own zero.
   public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
 
   /// The present, clock_gettime(2).

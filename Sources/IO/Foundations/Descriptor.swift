@@ -1,10 +1,11 @@
 import Glibc
 
-/// A file descriptor with exactly one owner: it is closed when its owner lets go of it, once, and cannot be used afterwards.
+/// A file descriptor with exactly one owner: it is closed when its owner lets go of it, once, and cannot be used
+/// afterwards.
 ///
-/// A descriptor on which a port still has an operation in flight must outlive that operation: cancel first, let go of the
-/// descriptor after the operation's final completion. Otherwise its number may be given to a new file
-/// while the old operation still names it.
+/// A descriptor on which a port still has an operation in flight must outlive that operation: cancel first, let go of
+/// the descriptor after the operation's final completion. Otherwise its number may be given to a new file while the old
+/// operation still names it.
 public struct Descriptor: ~Copyable, Sendable {
   /// The number, for system calls and ports. Valid for as long as this value lives.
   public let raw: Int32

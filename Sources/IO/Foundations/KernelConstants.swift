@@ -1,5 +1,6 @@
-/// Constants that the importer loses, because two C modules both define them as macros over enum constants. Names and values are the kernel's
-/// (include/linux/socket.h, include/uapi/linux/netlink.h, include/uapi/asm-generic/socket.h) and part of its ABI.
+/// Constants that the importer loses, because two C modules both define them as macros over enum constants. Names and
+/// values are the kernel's (include/linux/socket.h, include/uapi/linux/netlink.h, include/uapi/asm-generic/socket.h)
+/// and part of its ABI.
 enum KernelConstant {
   static let MSG_TRUNC: Int32 = 0x20
   static let MSG_DONTWAIT: Int32 = 0x40

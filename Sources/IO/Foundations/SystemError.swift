@@ -14,6 +14,7 @@ public struct SystemError: Error, Equatable, Sendable, CustomStringConvertible {
   /// What the call was made on (a path, a descriptor, a namespace), or empty.
   public let context: String
 
+  /// An error of `operation` with a positive errno value.
   public init(_ operation: StaticString, errno: Int32, context: String = "") {
     self.operation = operation
     self.errno = errno
@@ -44,6 +45,7 @@ public struct SystemError: Error, Equatable, Sendable, CustomStringConvertible {
       ? "\(operation): \(Self.message(of: errno))" : "\(operation)(\(context)): \(Self.message(of: errno))"
   }
 
+  /// Equal operation, errno and context; a StaticString compares by its text.
   public static func == (a: SystemError, b: SystemError) -> Bool {
     a.errno == b.errno && a.context == b.context && a.operation.description == b.operation.description
   }

@@ -11,9 +11,11 @@ public struct HostFacts: Equatable, Sendable {
   public var machineID: String
   /// As uname(2) gives it, such as `6.18.44`.
   public var kernelRelease: String
-  /// `proc` shows the initial PID namespace, so that its PID 1 is the host's and not only a container's; `nil` if it cannot be told.
+  /// `proc` shows the initial PID namespace, so that its PID 1 is the host's and not only a container's; `nil` if that
+  /// cannot be told.
   public var seesHostProcesses: Bool?
 
+  /// Facts from elsewhere, for tests and captures.
   public init(hostname: String, bootID: String, machineID: String, kernelRelease: String, seesHostProcesses: Bool?) {
     self.hostname = hostname
     self.bootID = bootID

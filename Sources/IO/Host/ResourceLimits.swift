@@ -5,7 +5,9 @@ import Glibc
 public struct ResourceLimits: Equatable, Sendable {
   /// A soft limit, which counts, and the hard one, up to which it may be raised; `UInt64.max` is none.
   public struct Limit: Equatable, Sendable {
+    /// The limit that counts.
     public var soft: UInt64
+    /// Up to where the soft limit may be raised.
     public var hard: UInt64
   }
 

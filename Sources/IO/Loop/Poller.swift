@@ -5,7 +5,9 @@ import Glibc
 public struct Poller: ~Copyable {
   /// What to be told about a descriptor.
   public struct Interest: OptionSet, Sendable {
+    /// The EPOLL* bits of epoll_ctl(2).
     public let rawValue: UInt32
+    /// A set by its EPOLL* bits.
     public init(rawValue: UInt32) { self.rawValue = rawValue }
     /// Something can be read, or the other side is gone.
     public static let readable = Interest(rawValue: EPOLLIN.rawValue)
@@ -22,6 +24,7 @@ public struct Poller: ~Copyable {
   private let epoll: Descriptor
   private let events: UnsafeMutablePointer<epoll_event>
 
+  /// An empty set, epoll_create1(2); fails as that does (EMFILE, ENFILE, ENOMEM).
   public init() throws(SystemError) {
     epoll = try Descriptor(epoll_create1(Int32(EPOLL_CLOEXEC)), "epoll_create1")
     events = .allocate(capacity: Int(Self.eventsAtOnce))
@@ -39,11 +42,11 @@ public struct Poller: ~Copyable {
   /// Stops watching; must be called before the descriptor is closed if a copy of it (dup, another process) stays open.
   public func remove(_ descriptor: Int32) { epoll_ctl(epoll.raw, EPOLL_CTL_DEL, descriptor, nil) }
 
-  /// Sleeps until something happens or `deadline` has passed (`nil`: for as long as it takes; one in the past: not at all), then
-  /// hands each event to `body`. Returns how many there were, 0 after the deadline.
+  /// Sleeps until something happens or `deadline` has passed (`nil`: for as long as it takes; one in the past: not at
+  /// all), then hands each event to `body`. Returns how many there were, 0 after the deadline.
   ///
-  /// A completion of a ring interrupts the sleep like a signal would (EINTR, task work runs): the sleep goes on, and ends at once
-  /// because the ring is readable then.
+  /// A completion of a ring interrupts the sleep like a signal would (EINTR, task work runs): the sleep goes on, and
+  /// ends at once because the ring is readable then.
   @discardableResult
   public func wait(
     until deadline: MonotonicTime?, _ body: (_ token: UInt64, _ ready: Interest) -> Void

@@ -28,7 +28,8 @@ public enum Signal: Sendable, CaseIterable {
 public struct SignalReader: ~Copyable {
   private let descriptor: Descriptor
 
-  /// Blocks all of `Signal` on the calling thread, ignores SIGPIPE in the process (a gone reader is EPIPE then), and opens the reader.
+  /// Blocks all of `Signal` on the calling thread, ignores SIGPIPE in the process (a gone reader is EPIPE then), and
+  /// opens the reader.
   public init() throws(SystemError) {
     signal(SIGPIPE, SIG_IGN)
     var set = sigset_t()

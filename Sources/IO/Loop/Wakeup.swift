@@ -5,6 +5,7 @@ import Glibc
 public final class Wakeup: Sendable {
   private let event: Descriptor
 
+  /// Without a wake-up waiting; fails as eventfd(2) does.
   public init() throws(SystemError) {
     event = try Descriptor(eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)), "eventfd")
   }

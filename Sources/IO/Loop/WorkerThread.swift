@@ -5,7 +5,8 @@ import Glibc
 public struct WorkerThread: ~Copyable {
   private let thread: pthread_t
 
-  /// Starts `body` on a new thread. `name` shows in /proc/PID/task/TID/comm, clipped to 15 bytes. Pages of the stack count when touched.
+  /// Starts `body` on a new thread. `name` shows in /proc/PID/task/TID/comm, clipped to 15 bytes. Pages of the stack
+  /// count when touched.
   public init(
     name: String, stackBytes: Int = 512 * 1024, _ body: @escaping @Sendable () -> Void
   ) throws(SystemError) {

@@ -1,7 +1,7 @@
 import Glibc
 
-/// Which mount of a namespace names it best: one in the configured directories, in their order, else any; then the lesser path, so
-/// that the choice never depends on the order of mounting.
+/// Which mount of a namespace names it best: one in the configured directories, in their order, else any; then the
+/// lesser path, so that the choice never depends on the order of mounting.
 struct MountRanking {
   private let directories: [[UInt8]]
 

@@ -1,5 +1,5 @@
-/// The network namespaces among the mounts of /proc/self/mountinfo (proc_pid_mountinfo(5)): nsfs mounts whose root is `net:[inode]`.
-/// They tell device and inode without touching the mount, and may be anywhere.
+/// The network namespaces among the mounts of /proc/self/mountinfo (proc_pid_mountinfo(5)): nsfs mounts whose root is
+/// `net:[inode]`. They tell device and inode without touching the mount, and may be anywhere.
 struct MountTable {
   struct Mount: Equatable {
     var node: NamespaceNode
@@ -39,7 +39,8 @@ struct MountTable {
     return (major & 0xFFFF_F000) << 32 | (major & 0xFFF) << 8 | (minor & 0xFFFF_FF00) << 12 | minor & 0xFF
   }
 
-  /// Undoes `\040` and its like: space, tab, newline and backslash come as three octal digits (fs/seq_file.c, mangle_path).
+  /// Undoes `\040` and its like: space, tab, newline and backslash come as three octal digits (fs/seq_file.c,
+  /// mangle_path).
   private static func unescaped(_ field: some Collection<UInt8>) -> [UInt8] {
     var bytes: [UInt8] = []
     var rest = Array(field)[...]

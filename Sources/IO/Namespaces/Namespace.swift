@@ -1,10 +1,14 @@
 import Glibc
 
-/// A network namespace's file on nsfs: device and inode number. Not an identity: numbers are used again as soon as a namespace is gone.
+/// A network namespace's file on nsfs: device and inode number. Not an identity: numbers are used again as soon as a
+/// namespace is gone.
 public struct NamespaceNode: Hashable, Sendable {
+  /// st_dev of nsfs.
   public var device: UInt64
+  /// st_ino, the number in `net:[4026531840]`.
   public var inode: UInt64
 
+  /// The node with these numbers.
   public init(device: UInt64, inode: UInt64) {
     self.device = device
     self.inode = inode
@@ -13,23 +17,27 @@ public struct NamespaceNode: Hashable, Sendable {
   init(_ status: stat) { self.init(device: UInt64(status.st_dev), inode: UInt64(status.st_ino)) }
 }
 
-/// What makes a network namespace the same one: its node together with its cookie, which is never used again (SO_NETNS_COOKIE,
-/// Linux 5.14). A cookie of 0 is unknown.
+/// What makes a network namespace the same one: its node together with its cookie, which is never used again
+/// (SO_NETNS_COOKIE, Linux 5.14). A cookie of 0 is unknown.
 public struct NamespaceKey: Hashable, Sendable {
+  /// Its file, for as long as it lives.
   public var node: NamespaceNode
+  /// Its cookie, for ever; 0 if unknown.
   public var cookie: UInt64
 
+  /// The identity made of both.
   public init(node: NamespaceNode, cookie: UInt64) {
     self.node = node
     self.cookie = cookie
   }
 }
 
-/// A network namespace as a discovery found it: what it is called, what it is, how to get in. Immutable; the same object is returned
-/// by later discoveries for as long as nothing about it changes. It holds nothing open.
+/// A network namespace as a discovery found it: what it is called, what it is, how to get in. Immutable; the same
+/// object is returned by later discoveries for as long as nothing about it changes. It holds nothing open.
 public final class Namespace: Sendable {
   /// `host`; or the file name of a mount in a configured directory; or a mount's whole path; or `net:[inode]`.
   public let name: String
+  /// What it is.
   public let key: NamespaceKey
   /// It is the namespace of PID 1.
   public let isHost: Bool
@@ -40,6 +48,7 @@ public final class Namespace: Sendable {
   /// `paths` as C strings, made once, so that entering allocates nothing.
   let entrances: CStrings
 
+  /// An entry for a namespace known by other means than discovery.
   public init(name: String, key: NamespaceKey, isHost: Bool, paths: [String], mounts: [String]) {
     self.name = name
     self.key = key
@@ -69,7 +78,9 @@ public final class Namespace: Sendable {
     entrances = sketch.entrances
   }
 
+  /// Its number on nsfs.
   public var inode: UInt64 { key.node.inode }
+  /// Its cookie; 0 if unknown.
   public var cookie: UInt64 { key.cookie }
 }
 

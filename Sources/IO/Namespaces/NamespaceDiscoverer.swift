@@ -7,6 +7,7 @@ public struct NamespacePaths: Equatable, Sendable {
   /// Directories whose nsfs mounts give namespaces their names, best first.
   public var netns: [String]
 
+  /// The places where container runtimes and ip-netns(8) mount namespaces, unless told otherwise.
   public init(proc: String = "/proc", netns: [String] = ["/run/netns", "/run/docker/netns"]) {
     self.proc = proc
     self.netns = netns
@@ -35,16 +36,19 @@ public struct DiscoveryTally: Equatable, Sendable {
 
 /// A list of all namespaces, each once: the host's first, then by name.
 public struct Discovery: Sendable {
+  /// The namespaces; each stays valid until it is gone, whatever later discoveries find.
   public var namespaces: [Namespace]
+  /// What was and was not seen.
   public var tally: DiscoveryTally
 }
 
-/// Finds every network namespace that a process lives in or that is mounted somewhere, one entry each. One discoverer serves all
-/// pipelines of a process.
+/// Finds every network namespace that a process lives in or that is mounted somewhere, one entry each. One discoverer
+/// serves all pipelines of a process.
 ///
-/// It can be run in slices (`advance`), so that a loop is never held for long: scanning costs about 6 µs a process and 10 µs a namespace.
-/// A discovery reads each namespace's cookie anew, because a node alone does not tell that a namespace was replaced. Between
-/// discoveries nothing is open that would keep a namespace alive. Belongs to one thread.
+/// It can be run in slices (`advance`), so that a loop is never held for long: scanning costs about 6 µs a process and
+/// 10 µs a namespace. A discovery reads each namespace's cookie anew, because a node alone does not tell that a
+/// namespace was replaced. Between discoveries nothing is open that would keep a namespace alive. Belongs to one
+/// thread.
 public final class NamespaceDiscoverer {
   /// Processes noted as ways into a namespace that has no mount; several, because the first may end first.
   private static let processesNoted = 3
@@ -69,9 +73,11 @@ public final class NamespaceDiscoverer {
   private var beyondLimit: Set<NamespaceNode> = []
   private var tally = DiscoveryTally()
   private var found: [Namespace] = []
-  private var previous: [NamespaceNode: Namespace] = [:]
+  /// The entries of the last discovery, to be returned again where nothing changed.
+  var previous: [NamespaceNode: Namespace] = [:]
   private var mountText: [UInt8] = []
 
+  /// Opens the process directory and the mount table; fails as opendir(3) and open(2) do.
   public init(paths: NamespacePaths = NamespacePaths(), maxNamespaces: Int = 4_096) throws(SystemError) {
     self.paths = paths
     self.maxNamespaces = max(1, maxNamespaces)
@@ -89,15 +95,16 @@ public final class NamespaceDiscoverer {
     try processes.namespace(of: process)
   }
 
-  /// One whole discovery. Fails only with `.lostHome`, and with `.system` if the process list or the mounts cannot be read.
+  /// One whole discovery. Fails only with `.lostHome`, and with `.system` if the process list or the mounts cannot be
+  /// read.
   public func discover(through door: borrowing NamespaceDoor) throws(EntryError) -> Discovery {
     while true {
       if let discovery = try advance(through: door, steps: .max) { return discovery }
     }
   }
 
-  /// Does about `steps` steps (a process or a namespace each) of the discovery under way, or begins one. Returns the result when it
-  /// is complete. After an error the next call begins anew.
+  /// Does about `steps` steps (a process or a namespace each) of the discovery under way, or begins one. Returns the
+  /// result when it is complete. After an error the next call begins anew.
   public func advance(through door: borrowing NamespaceDoor, steps: Int) throws(EntryError) -> Discovery? {
     do throws(EntryError) {
       return try step(through: door, steps: steps)
@@ -146,8 +153,8 @@ public final class NamespaceDiscoverer {
     }
   }
 
-  /// PID 1 may be hidden by a security module even from root. Where kernel threads show, PID 2 is the first of them, and those live in
-  /// the namespace that the kernel booted with, which is PID 1's on any host.
+  /// PID 1 may be hidden by a security module even from root. Where kernel threads show, PID 2 is the first of them,
+  /// and those live in the namespace that the kernel booted with, which is PID 1's on any host.
   private func noteHost() {
     for process in [1, 2] as [Int32] {
       guard process == 1 || processes.isKthreadd(process) else { continue }

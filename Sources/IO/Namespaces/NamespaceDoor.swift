@@ -1,7 +1,8 @@
 internal import CLinux
 import Glibc
 
-/// Why a namespace was not entered. In every case nothing was opened, and (but for `lostHome`) the thread is where it was.
+/// Why a namespace was not entered. In every case nothing was opened, and (but for `lostHome`) the thread is where it
+/// was.
 public enum EntryError: Error, Equatable, Sendable, CustomStringConvertible {
   /// None of its paths exists any more: it is gone, or about to be discovered anew under another path.
   case vanished
@@ -29,8 +30,8 @@ public enum EntryError: Error, Equatable, Sendable, CustomStringConvertible {
   }
 }
 
-/// The way into other network namespaces and back, for the thread that made it. Every visit is short: go in, open one thing, return;
-/// a socket keeps belonging to the namespace it was opened in. See setns(2), network_namespaces(7).
+/// The way into other network namespaces and back, for the thread that made it. Every visit is short: go in, open one
+/// thing, return; a socket keeps belonging to the namespace it was opened in. See setns(2), network_namespaces(7).
 ///
 /// Nothing allocates on the way in and out.
 public struct NamespaceDoor: ~Copyable {
@@ -50,8 +51,9 @@ public struct NamespaceDoor: ~Copyable {
     thread = pthread_self()
   }
 
-  /// Opens a NETLINK_SOCK_DIAG socket in a namespace (sock_diag(7)): blocking, close-on-exec. It keeps the namespace alive while it is
-  /// open, so close it after the dump. The namespace entered is verified by node, the socket by cookie.
+  /// Opens a NETLINK_SOCK_DIAG socket in a namespace (sock_diag(7)): blocking, close-on-exec. It keeps the namespace
+  /// alive while it is open, so close it after the dump. The namespace entered is verified by node, the socket by
+  /// cookie.
   public func openDiagSocket(_ namespace: Namespace) throws(EntryError) -> Descriptor {
     let socket = try visit(namespace) { () throws(EntryError) -> Descriptor in
       try Self.openDiagSocket(context: namespace.name)

@@ -1,6 +1,7 @@
 import Glibc
 
-/// The processes of a proc filesystem and the network namespace of each: one readdir(3) and one stat(2) a process, no allocation.
+/// The processes of a proc filesystem and the network namespace of each: one readdir(3) and one stat(2) a process, no
+/// allocation.
 struct ProcessDirectory: ~Copyable {
   private let stream: OpaquePointer
   private let path: String

@@ -42,7 +42,8 @@ public struct Sockstat: Equatable, Sendable {
     guard failure == 0 else { throw SystemError("read", errno: failure) }
   }
 
-  /// `TCP: inuse 5 orphan 0 tw 2 alloc 7 mem 1`: the number after a word on the line that begins with a label; 0 if it is not there.
+  /// `TCP: inuse 5 orphan 0 tw 2 alloc 7 mem 1`: the number after a word on the line that begins with a label; 0 if
+  /// it is not there.
   static func value(of word: StaticString, onLine label: StaticString, in bytes: UnsafeRawBufferPointer) -> UInt64 {
     var isOnLine = false
     var takesNext = false

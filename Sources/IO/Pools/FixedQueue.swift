@@ -25,8 +25,10 @@ public struct FixedQueue<Element: ~Copyable>: ~Copyable {
     slots.deallocate()
   }
 
+  /// Nothing is inside.
   @inlinable
   public var isEmpty: Bool { count == 0 }
+  /// Nothing more fits.
   @inlinable
   public var isFull: Bool { count == capacity }
 

@@ -9,6 +9,7 @@ public struct PoolGauges: Equatable, Sendable {
   /// How often somebody asked and none was free.
   public var waits: UInt64
 
+  /// Gauges of a pool of another kind.
   public init(size: Int, inUse: Int, highWater: Int, waits: UInt64) {
     self.size = size
     self.inUse = inUse
@@ -19,10 +20,10 @@ public struct PoolGauges: Equatable, Sendable {
 
 /// A fixed number of elements, made once and lent out as leases.
 ///
-/// The pool has one owner and belongs to that owner's thread: nothing here is locked. An element keeps its state from one lease to
-/// the next, so buffers stay mapped; whoever borrows one resets it. Exhaustion is an answer (`nil`, counted in `waits`), never growth.
-/// Memory: one slot an element and 8 bytes more. The memory lives until both the pool and its last lease are gone, so a
-/// lease may outlive the pool.
+/// The pool has one owner and belongs to that owner's thread: nothing here is locked. An element keeps its state from
+/// one lease to the next, so buffers stay mapped; whoever borrows one resets it. Exhaustion is an answer (`nil`,
+/// counted in `waits`), never growth. Memory: one slot an element and 8 bytes more. The memory lives until both the
+/// pool and its last lease are gone, so a lease may outlive the pool.
 @frozen
 public struct Pool<Element: ~Copyable>: ~Copyable {
   @usableFromInline let storage: PoolStorage<Element>

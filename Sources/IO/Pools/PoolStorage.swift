@@ -1,7 +1,7 @@
 /// The raw memory behind a pool: a header, the stack of free indices, the holders of shared slots, the elements.
 ///
-/// Raw pointers instead of a class: a class costs a reference count a lease and an exclusivity check an access. All copies of this
-/// value name the same memory; it is freed by whichever goes last of the pool and its leases.
+/// Raw pointers instead of a class: a class costs a reference count a lease and an exclusivity check an access. All
+/// copies of this value name the same memory; it is freed by whichever goes last of the pool and its leases.
 @usableFromInline
 struct PoolStorage<Element: ~Copyable> {
   @usableFromInline

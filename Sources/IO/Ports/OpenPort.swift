@@ -20,6 +20,7 @@ public struct PortOptions: Sendable {
   /// Entries of the submission queue; `nil`: `operations`, at most 1,024. A full queue is submitted on the spot.
   var submissions: Int?
 
+  /// Sizes outside of the bounds are moved to the nearest bound.
   public init(receiveBuffers: Int, operations: Int) {
     self.receiveBuffers = min(max(1, receiveBuffers), 32_768)
     self.operations = max(1, operations)
@@ -28,6 +29,7 @@ public struct PortOptions: Sendable {
 
 /// A port and, if `auto` had to do without a ring, why.
 public struct OpenedPort {
+  /// The port.
   public let port: any Port
   /// Why there is no ring although `auto` prefers one; to be logged once.
   public let refusal: PortError?

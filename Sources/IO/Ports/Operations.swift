@@ -82,7 +82,8 @@ extension OperationToken {
   }
 }
 
-/// A list of operations, linked through their slots: order without memory of its own. An operation is in one list at most.
+/// A list of operations, linked through their slots: order without memory of its own. An operation is in one list at
+/// most.
 struct OperationList {
   static let end = UInt32.max
   private(set) var first = OperationList.end

@@ -9,8 +9,8 @@ public enum OperationKind: UInt8, Sendable {
   case send, receive, write, timer
 }
 
-/// Names one operation from its start to its final completion. Slots are used again, names are not: a name kept for too long
-/// (slot and generation) matches nothing, so a late `cancel` can never hit somebody else's operation.
+/// Names one operation from its start to its final completion. Slots are used again, names are not: a name kept for too
+/// long (slot and generation) matches nothing, so a late `cancel` can never hit somebody else's operation.
 public struct OperationToken: Hashable, Sendable {
   let index: UInt32
   let generation: UInt32
@@ -24,14 +24,15 @@ public struct Completion: ~Copyable {
   public let token: OperationToken
   /// What the caller passed when it started the operation.
   public let owner: UInt32
-  /// Send, write: bytes taken, which may be fewer than offered. Receive: the true length of the datagram, of which at most
-  /// `ReceiveBuffer.capacity` bytes are here. Timer: 0 when its time came. Any: the negative errno value, `-ECANCELED` if cancelled.
+  /// Send, write: bytes taken, which may be fewer than offered. Receive: the true length of the datagram, of which at
+  /// most `ReceiveBuffer.capacity` bytes are here. Timer: 0 when its time came. Any: the negative errno value,
+  /// `-ECANCELED` if cancelled.
   public let result: Int32
   /// No further completion of this operation follows; its token is void. A receive that is final without an error
   /// must be armed again to receive more.
   public let isFinal: Bool
-  /// Wall clock (CLOCK_REALTIME, nanoseconds) when the system call that completed the operation returned. Not when it was reaped:
-  /// a netlink dump's next datagram is filled at that moment, however long the completion then waits here.
+  /// Wall clock (CLOCK_REALTIME, nanoseconds) when the system call that completed the operation returned. Not when it
+  /// was reaped: a netlink dump's next datagram is filled at that moment, however long the completion then waits here.
   public let completedAt: Int64
   private var buffer: ReceiveBuffer?
 
@@ -53,15 +54,16 @@ public struct Completion: ~Copyable {
   public mutating func takeBuffer() -> ReceiveBuffer? { buffer.take() }
 }
 
-/// The operations of a pipeline, through io_uring (`RingPort`) or through epoll and plain calls (`SyscallPort`), with one meaning:
+/// The operations of a pipeline, through io_uring (`RingPort`) or through epoll and plain calls (`SyscallPort`), with
+/// one meaning:
 ///
-/// - Starting an operation returns its token, or `nil` if the operations pool is exhausted (counted): wait for a completion
-///   and try again. Nothing else fails at the start; every error arrives as a completion.
+/// - Starting an operation returns its token, or `nil` if the operations pool is exhausted (counted): wait for a
+///   completion and try again. Nothing else fails at the start; every error arrives as a completion.
 /// - Every started operation has exactly one final completion, also when it is cancelled.
 /// - Operations begin at the next `submit()` or `reap()`, in the order in which they were started.
 /// - At most one receive and one send or write at a time on one descriptor. The descriptor stays open until their
-///   final completions; then the caller simply closes it (close(2) on a netlink socket or a file blocks for nothing, so it
-///   needs no operation of its own).
+///   final completions; then the caller simply closes it: close(2) on a netlink socket or a file blocks for nothing, so
+///   it needs no operation of its own.
 /// - Bytes handed to `send` and `write` stay valid and unchanged until the final completion.
 ///
 /// A port belongs to the thread that made it, and so do its buffers and completions. None of its methods allocates.
@@ -76,12 +78,13 @@ public protocol Port: AnyObject {
   /// send(2) on a socket. `owner` comes back in the completion.
   func send(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, owner: UInt32) -> OperationToken?
 
-  /// recv(2) on a socket, again and again: one completion a datagram, each with a buffer, until it is cancelled or fails.
-  /// Without a free buffer it ends with `-ENOBUFS`; the datagrams stay in the socket, arm it again when buffers are free.
+  /// recv(2) on a socket, again and again: one completion a datagram, each with a buffer, until it is cancelled or
+  /// fails. Without a free buffer it ends with `-ENOBUFS`; the datagrams stay in the socket, arm it again when buffers
+  /// are free.
   func receive(_ descriptor: Int32, owner: UInt32) -> OperationToken?
 
-  /// write(2) at the current position of a file, or at the end if it was opened with O_APPEND; once, hence possibly in part.
-  /// Never blocks the calling thread for a pipe, a terminal or a socket.
+  /// write(2) at the current position of a file, or at the end if it was opened with O_APPEND; once, hence possibly in
+  /// part. Never blocks the calling thread for a pipe, a terminal or a socket.
   func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, owner: UInt32) -> OperationToken?
 
   /// Completes with 0 when CLOCK_MONOTONIC reaches `deadline`.
@@ -94,17 +97,18 @@ public protocol Port: AnyObject {
   /// Hands what was started to the kernel; at most one system call.
   func submit() throws(SystemError)
 
-  /// Hands at most `limit` completions to `body` and returns how many; never waits. `body` may start and cancel operations,
-  /// but not reap. Completions that the body does not see (`limit`) stay for the next call.
+  /// Hands at most `limit` completions to `body` and returns how many; never waits. `body` may start and cancel
+  /// operations, but not reap. Completions that the body does not see (`limit`) stay for the next call.
   func reap(limit: Int, _ body: (consuming Completion) -> Void) throws(SystemError) -> Int
 
-  /// Cancels what is in flight, discards its completions, and lets go of the kernel's side. Returns how many operations the kernel
-  /// had not let go of after a second (a write stuck in a disk): their memory is left to it, for the life of the process.
-  /// Implied when the port goes; the bytes of sends and writes must stay valid until then.
+  /// Cancels what is in flight, discards its completions, and lets go of the kernel's side. Returns how many operations
+  /// the kernel had not let go of after a second (a write stuck in a disk): their memory is left to it, for the life of
+  /// the process. Implied when the port goes; the bytes of sends and writes must stay valid until then.
   @discardableResult
   func tearDown() -> Int
 
-  /// The pool of receive buffers; those that hold datagrams not yet reaped do not count as in use. `waits` counts `-ENOBUFS`.
+  /// The pool of receive buffers; those that hold datagrams not yet reaped do not count as in use. `waits` counts
+  /// `-ENOBUFS`.
   var receiveBufferGauges: PoolGauges { get }
   /// The pool of operations in flight. `waits` counts starts that returned `nil`.
   var operationGauges: PoolGauges { get }

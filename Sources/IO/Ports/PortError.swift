@@ -4,7 +4,8 @@ import Glibc
 public enum PortError: Error, Equatable, Sendable, CustomStringConvertible {
   /// The sysctl kernel.io_uring_disabled is 1 (only for io_uring_group and CAP_SYS_ADMIN) or 2 (for everybody).
   case disabledBySysctl(value: Int)
-  /// The call is refused although the sysctl allows it: a seccomp filter (container runtimes' default) or a security module.
+  /// The call is refused although the sysctl allows it: a seccomp filter (container runtimes' default) or a security
+  /// module.
   case refusedByFilter(errno: Int32, seccomp: Bool)
   /// RLIMIT_MEMLOCK (bytes) is too small for the ring and CAP_IPC_LOCK is missing.
   case lockedMemory(limit: UInt64)

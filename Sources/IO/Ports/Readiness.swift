@@ -1,8 +1,8 @@
 internal import CLinux
 import Glibc
 
-/// The epoll side of a `SyscallPort`. Two sets, since a descriptor can be in a set once only and may have one reader and one
-/// writer waiting: the readers' set is what the loop polls, and holds the writers' set and the timer.
+/// The epoll side of a `SyscallPort`. Two sets, since a descriptor can be in a set once only and may have one reader
+/// and one writer waiting: the readers' set is what the loop polls, and holds the writers' set and the timer.
 struct Readiness: ~Copyable {
   private static let timerData = UInt64.max
   private static let writersData = UInt64.max - 1

@@ -5,7 +5,8 @@ import Glibc
 ///
 /// It may outlive the port (it keeps the memory), but not leave the port's thread.
 public struct ReceiveBuffer: ~Copyable {
-  /// Bytes of one buffer: the kernel caps a datagram of a dump at 32 KiB (net/netlink/af_netlink.c, netlink_dump), more gains nothing.
+  /// Bytes of one buffer: the kernel caps a datagram of a dump at 32 KiB (net/netlink/af_netlink.c, netlink_dump), more
+  /// gains nothing.
   public static let capacity = 32 * 1024
 
   /// The received bytes; valid for as long as this value lives.
@@ -25,10 +26,11 @@ public struct ReceiveBuffer: ~Copyable {
   deinit { pool.giveBack(index) }
 }
 
-/// The memory of all receive buffers of a port and who has them: in ring mode the kernel picks from a provided-buffer ring
-/// (io_uring_register_buf_ring(3)), in syscall mode the port picks from a stack.
+/// The memory of all receive buffers of a port and who has them: in ring mode the kernel picks from a provided-buffer
+/// ring (io_uring_register_buf_ring(3)), in syscall mode the port picks from a stack.
 ///
-/// A class, because the port and every buffer lent out keep it alive; its state is raw memory, so no exclusivity is checked.
+/// A class, because the port and every buffer lent out keep it alive; its state is raw memory, so no exclusivity is
+/// checked.
 final class ReceiveBufferPool {
   private struct State {
     var free: Int

@@ -3,8 +3,8 @@ import Glibc
 
 /// One io_uring instance over liburing: submission and completion queue and the registered buffer ring.
 ///
-/// It has one owner and belongs to the thread that made it (IORING_SETUP_SINGLE_ISSUER). It knows nothing of operations: SQEs
-/// go in, CQEs come out. See io_uring(7).
+/// It has one owner and belongs to the thread that made it (IORING_SETUP_SINGLE_ISSUER). It knows nothing of
+/// operations: SQEs go in, CQEs come out. See io_uring(7).
 struct Ring: ~Copyable {
   /// A copied CQE: the queue's own entry is released before anybody acts on it.
   struct Event {
@@ -18,7 +18,8 @@ struct Ring: ~Copyable {
     var bufferIndex: UInt32? { flags & UInt32(IORING_CQE_F_BUFFER) != 0 ? flags >> 16 : nil }
   }
 
-  /// CQEs up to `tail` had been posted at `time`: the clock is read once for each call into the kernel, not for each CQE.
+  /// CQEs up to `tail` had been posted at `time`: the clock is read once for each call into the kernel, not for each
+  /// CQE.
   private struct Stamp {
     var tail: UInt32 = 0
     var time: Int64 = 0
@@ -33,13 +34,14 @@ struct Ring: ~Copyable {
   private let ring: UnsafeMutablePointer<io_uring>
   private let stamps: UnsafeMutablePointer<Stamps>
 
-  /// Sets up a ring for `submissions` SQEs and `completions` CQEs (rounded up to powers of two, clamped to what the kernel allows).
+  /// Sets up a ring for `submissions` SQEs and `completions` CQEs (rounded up to powers of two, clamped to what the
+  /// kernel allows).
   init(submissions: Int, completions: Int) throws(PortError) {
     let ring = UnsafeMutablePointer<io_uring>.allocate(capacity: 1)
     ring.initialize(to: io_uring())
     var parameters = io_uring_params()
-    // COOP_TASKRUN saves the interrupts, TASKRUN_FLAG shows that work waits; unlike DEFER_TASKRUN this pair wakes an epoll on the ring.
-    // SUBMIT_ALL: an SQE that fails at once gets its CQE and does not hold up those behind it.
+    // COOP_TASKRUN saves the interrupts, TASKRUN_FLAG shows that work waits; unlike DEFER_TASKRUN this pair wakes an
+    // epoll on the ring. SUBMIT_ALL: an SQE that fails at once gets its CQE and does not hold up those behind it.
     parameters.flags =
       UInt32(IORING_SETUP_CQSIZE) | UInt32(IORING_SETUP_CLAMP) | UInt32(IORING_SETUP_SUBMIT_ALL)
       | UInt32(IORING_SETUP_COOP_TASKRUN) | UInt32(IORING_SETUP_TASKRUN_FLAG) | UInt32(IORING_SETUP_SINGLE_ISSUER)
@@ -73,8 +75,9 @@ struct Ring: ~Copyable {
     guard code == 0 else { throw PortError.explainingRing("io_uring_register_buf_ring", errno: -code) }
   }
 
-  /// Bounds the io-wq workers of the calling thread (not only of this ring): `bounded` for regular files, `unbounded` for the rest;
-  /// 0 leaves a limit as it is. Returns the limits that held before. io_uring_register_iowq_max_workers(3).
+  /// Bounds the io-wq workers of the calling thread (not only of this ring): `bounded` for regular files, `unbounded`
+  /// for the rest; 0 leaves a limit as it is. Returns the limits that held before.
+  /// io_uring_register_iowq_max_workers(3).
   @discardableResult
   func limitWorkers(bounded: UInt32, unbounded: UInt32) throws(SystemError) -> (bounded: UInt32, unbounded: UInt32) {
     var limits: (UInt32, UInt32) = (bounded, unbounded)
@@ -94,7 +97,8 @@ struct Ring: ~Copyable {
   /// CQEs are here, or the kernel has some that one call would bring.
   var hasPending: Bool { io_uring_cq_ready(ring) > 0 || needsFlush }
 
-  /// Submits what is queued; one io_uring_enter(2). Returns 0 or a negative errno value; what was not taken stays queued.
+  /// Submits what is queued; one io_uring_enter(2). Returns 0 or a negative errno value; what was not taken stays
+  /// queued.
   func submit() -> Int32 {
     guard unsubmitted > 0 else { return 0 }
     let code = io_uring_submit(ring)
@@ -130,7 +134,8 @@ struct Ring: ~Copyable {
     ring.pointee.sq.kflags.pointee & UInt32(IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN) != 0
   }
 
-  /// Notes what has been posted by now. Two stamps are kept, so that CQEs left over from an earlier call keep their time.
+  /// Notes what has been posted by now. Two stamps are kept, so that CQEs left over from an earlier call keep their
+  /// time.
   private func stamp() {
     let head = ring.pointee.cq.khead.pointee
     let tail = head &+ io_uring_cq_ready(ring)

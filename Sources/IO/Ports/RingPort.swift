@@ -1,7 +1,8 @@
 internal import CLiburing
 import Glibc
 
-/// The port over io_uring: one ring, multishot receives into provided buffers, everything started at one io_uring_enter(2).
+/// The port over io_uring: one ring, multishot receives into provided buffers, everything started at one
+/// io_uring_enter(2).
 public final class RingPort: Port {
   /// `user_data` of cancellations. They have no slot: what they achieve shows in the operation they end.
   private static let cancellation = UInt64.max - 1
@@ -17,6 +18,7 @@ public final class RingPort: Port {
   private var failure: SystemError?
   private var isTornDown = false
 
+  /// Sets up the ring, its buffers and its slots on the calling thread.
   public init(_ options: PortOptions) throws(PortError) {
     // At most one CQE for each buffer, and for each operation its last one and a failed cancellation.
     let completions = options.completions ?? options.receiveBuffers + 2 * options.operations
@@ -47,8 +49,8 @@ public final class RingPort: Port {
   public var receiveBufferGauges: PoolGauges { buffers.gauges }
   public var operationGauges: PoolGauges { operations.gauges }
 
-  /// Bounds the kernel worker threads (io-wq) that this thread's rings may start: `files` for regular files, `others` for what
-  /// cannot be polled; 0 leaves a limit as it is. The last call on a thread holds for all its rings.
+  /// Bounds the kernel worker threads (io-wq) that this thread's rings may start: `files` for regular files, `others`
+  /// for what cannot be polled; 0 leaves a limit as it is. The last call on a thread holds for all its rings.
   public func limitWorkers(files: UInt32, others: UInt32) throws(SystemError) {
     try ring.limitWorkers(bounded: files, unbounded: others)
   }
@@ -134,7 +136,8 @@ public final class RingPort: Port {
     if let failure { throw failure }
   }
 
-  /// Submits. What passes (a signal, memory pressure, completions that must be reaped first) leaves the SQEs queued for the next time.
+  /// Submits. What passes (a signal, memory pressure, completions that must be reaped first) leaves the SQEs queued for
+  /// the next time.
   private func flush() {
     let code = -ring.submit()
     if code > 0, code != EINTR, code != EAGAIN, code != EBUSY { failure = SystemError("io_uring_enter", errno: code) }

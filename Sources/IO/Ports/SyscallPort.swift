@@ -10,6 +10,7 @@ public final class SyscallPort: Port {
   private let timers: Timers
   private let ready: UnsafeMutablePointer<OperationList>
 
+  /// Opens the epoll sets and the timer, maps the buffers.
   public init(_ options: PortOptions) throws(PortError) {
     do throws(SystemError) {
       buffers = try ReceiveBufferPool(count: options.receiveBuffers, providesToKernel: false)
@@ -150,7 +151,8 @@ public final class SyscallPort: Port {
     return true
   }
 
-  /// Lets an operation wait in epoll. What epoll does not know (EPERM: /dev/null and its like) never blocks and is tried as it is.
+  /// Lets an operation wait in epoll. What epoll does not know (EPERM: /dev/null and its like) never blocks and is
+  /// tried as it is.
   private func wait(_ index: UInt32, for place: Operation.Place, _ body: (consuming Completion) -> Void) -> Bool {
     let operation = operations[index]
     let code = readiness.await(place, operation, data: operations.token(of: index).packed)

@@ -30,7 +30,8 @@ extension Operation {
   /// Bytes that a pipe takes at once or not at all (PIPE_BUF, pipe(7)).
   private static let pipeAtomicBytes = 4_096
 
-  /// Makes one call for a send or a write. Returns the bytes taken or a negative errno value, `-EAGAIN` if it would block.
+  /// Makes one call for a send or a write. Returns the bytes taken or a negative errno value, `-EAGAIN` if it would
+  /// block.
   func transmit() -> Int32 {
     let flags = KernelConstant.MSG_DONTWAIT | KernelConstant.MSG_NOSIGNAL
     let count = min(bytes.count, Int(Int32.max))
