@@ -38,7 +38,7 @@ test: unit-test end-to-end-test
 
 unit-test:
 	@scripts/setup test
-	swift test
+	swift test --no-parallel
 
 end-to-end-test: build $(BED_TOOLS)
 	@scripts/setup test

@@ -1,4 +1,4 @@
-// Fills one network namespace with TCP sockets of many kinds. See population.c for how processes and namespaces are made.
+// Fills one network namespace with TCP sockets of many kinds. population.c makes the namespaces and the processes.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -84,7 +84,9 @@ static struct sockaddr_storage address(enum family family, uint32_t host, int po
   return storage;
 }
 
-static uint32_t loopback(int a, int b, int c) { return 127u << 24 | (uint32_t)a << 16 | (uint32_t)b << 8 | (uint32_t)c; }
+static uint32_t loopback(int a, int b, int c) {
+  return 127u << 24 | (uint32_t)a << 16 | (uint32_t)b << 8 | (uint32_t)c;
+}
 
 static void set(int fd, int level, int option, int value) {
   if (setsockopt(fd, level, option, &value, sizeof value)) die("setsockopt(%d, %d, %d)", level, option, value);

@@ -6,8 +6,8 @@
 // When every socket stands it prints one JSON line and then lives until its standard input closes or it gets SIGTERM,
 // SIGINT or SIGHUP. All traffic stays on the loopback of these namespaces.
 //
-// Processes: this one (the parent), a guard that unmounts the namespaces however the parent dies, and workers: a process
-// may hold few descriptors (RLIMIT_NOFILE), so connections are split into chunks of CHUNK_CONNECTIONS, a worker each.
+// Processes: this one (the parent), a guard that unmounts the namespaces however the parent dies, and workers: a
+// process may hold few descriptors (RLIMIT_NOFILE), so connections come in chunks of CHUNK_CONNECTIONS, a worker each.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

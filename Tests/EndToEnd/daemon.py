@@ -100,7 +100,8 @@ class Daemon:
         totals = self.totals()
         assert totals, self.raw[-10:]
         for pipeline, counts in totals.items():
-            assert counts["reported"] == counts["filtered"] + counts["sampled_out"] + counts["encoded"], (pipeline, counts)
+            told = counts["filtered"] + counts["sampled_out"] + counts["encoded"]
+            assert counts["reported"] == told, (pipeline, counts)
             for sink in counts["sinks"].values():
                 assert counts["encoded"] == sink["delivered"] + sink["dropped"] + sink["in_flight"], (pipeline, counts)
         return totals

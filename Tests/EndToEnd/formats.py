@@ -103,8 +103,6 @@ def message_value(field, value):
         address = ipaddress.ip_address(value)
         mapped = address.ipv4_mapped if address.version == 6 else None
         return f"::ffff:{mapped}" if mapped else str(address)
-    if field.type == field.TYPE_ENUM:
-        return field.enum_type.values_by_number[value].name
     return value
 
 

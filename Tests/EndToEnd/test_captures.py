@@ -17,9 +17,19 @@ def test_a_capture_decodes_to_what_ss_said(sample):
     done = bed.xtcpd("decode", CAPTURES / f"{sample}.pcap", "--format", "jsonl")
     assert done.returncode == 0, done.stderr
     sockets = sstext.parse((CAPTURES / f"{sample}.ss").read_text())
+    dumps = bed.group_by(bed.records_of(done.stdout), "poll_sequence")
+    # A capture may hold several dumps, and the text belongs to the one that ss itself asked for.
+    matched, compared, disagreements = min((disagreements_with(sockets, records) for records in dumps.values()),
+                                           key=lambda found: (len(found[2]), -found[0]))
+    assert matched >= 0.95 * len(sockets) and compared > 20 * matched
+    assert disagreements == [], (len(disagreements), disagreements[:10])
+
+
+def disagreements_with(sockets, records):
+    """(sockets matched, tokens compared, what disagrees)."""
     matched = compared = 0
     disagreements = []
-    for record in bed.records_of(done.stdout):
+    for record in records:
         tokens = sstext.render(record, {})
         text = sockets.get(tokens["cookie"])
         if text is None or text["local"] != tokens["local"] or text["peer"] != tokens["peer"]:
@@ -29,8 +39,7 @@ def test_a_capture_decodes_to_what_ss_said(sample):
             compared += 1
             if text[name] != tokens.get(name):
                 disagreements.append((f"{tokens['cookie']:x}", name, text[name], tokens.get(name)))
-    assert matched >= 0.95 * len(sockets) and compared > 20 * matched
-    assert disagreements == [], (len(disagreements), disagreements[:10])
+    return matched, compared, disagreements
 
 
 @pytest.mark.parametrize("sample", ["7.0.3/one-v4", "7.0.3/one-v6"])

@@ -127,15 +127,17 @@ def test_what_is_not_a_file_is_an_error_and_not_a_wait(tmp_path, kind):
     assert done.returncode == bed.EXIT_INVALID_CONFIGURATION and str(path) in done.stderr + done.stdout
 
 
-@pytest.mark.parametrize("name, file", [("proto", "schema/xtcp_flat_record.proto"), ("clickhouse", "schema/clickhouse.sql"),
-                                        ("fields", "docs/fields.md"), ("config", "schema/config.schema.json")])
+@pytest.mark.parametrize("name, file", [
+    ("proto", "schema/xtcp_flat_record.proto"), ("clickhouse", "schema/clickhouse.sql"), ("fields", "docs/fields.md"),
+    ("config", "schema/config.schema.json")])
 def test_committed_schemas_are_what_the_binary_prints(name, file):
     done = bed.xtcpd("schema", name)
     assert done.returncode == 0
     assert done.stdout == (bed.ROOT / file).read_text()
 
 
-@pytest.mark.parametrize("arguments", [["runn"], ["run"], ["snapshot", "--no-such-option"], ["schema", "xml"], ["decode"]])
+@pytest.mark.parametrize("arguments", [
+    ["runn"], ["run"], ["snapshot", "--no-such-option"], ["schema", "xml"], ["decode"]])
 def test_usage_errors_have_their_exit_code(arguments):
     done = bed.xtcpd(*arguments)
     assert done.returncode == bed.EXIT_USAGE and done.stderr

@@ -1,5 +1,6 @@
 """What is forbidden or broken: each says what is missing and what that costs, within a second, and nothing is wrong
 meanwhile. Limits are set for the child alone; nothing of the machine is changed."""
+import copy
 import os
 import subprocess
 import time
@@ -18,6 +19,7 @@ def without_capability(*names):
 
 
 def pipeline(population, output, **settings):
+    settings = copy.deepcopy(settings)
     return {"interval": "500ms", "align": "none", "namespaces": population.selection,
             "sinks": {"out": {"type": "file", "path": str(output), "format": "jsonl"}}, **settings}
 
@@ -37,6 +39,9 @@ def assert_said_within_a_second(started, line):
 
 # --- io_uring ---
 
+# Sizes whose ring needs more locked memory than 64 KiB; one of default sizes fits.
+GREAT_RING = {"reader": {"recv_batch": 4096, "cqe_batch": 4096}, "pools": {"receive_buffers": 4096}}
+
 
 @pytest.mark.parametrize("cause, words", [
     ("seccomp", ["io_uring", "seccomp"]),
@@ -45,9 +50,9 @@ def assert_said_within_a_second(started, line):
 ])
 def test_auto_falls_back_and_says_why_once(still, tmp_path, cause, words):
     output = tmp_path / "rows.jsonl"
-    prefix = forbid(cause, tmp_path)
+    prefix, settings = forbid(cause, tmp_path), pipeline(still, output, **GREAT_RING)
     started = time.monotonic()
-    with daemon.Daemon(tmp_path, {"p": pipeline(still, output)}, prefix=prefix) as running:
+    with daemon.Daemon(tmp_path, {"p": settings}, prefix=prefix) as running:
         line = running.wait_for_log(*words)
         assert_said_within_a_second(started, line)
         running.wait_for_polls(2)
@@ -60,7 +65,8 @@ def test_auto_falls_back_and_says_why_once(still, tmp_path, cause, words):
 
 @pytest.mark.parametrize("cause", ["seccomp", "sysctl", "memlock"])
 def test_an_explicit_ring_is_never_replaced_silently(still, tmp_path, cause):
-    settings = pipeline(still, tmp_path / "rows.jsonl", reader={"mode": "io_uring"})
+    settings = pipeline(still, tmp_path / "rows.jsonl", **GREAT_RING)
+    settings["reader"]["mode"] = "io_uring"
     started = time.monotonic()
     running = daemon.Daemon(tmp_path, {"p": settings}, prefix=forbid(cause, tmp_path))
     done = end_by_itself(running, timeout=5)
@@ -68,6 +74,12 @@ def test_an_explicit_ring_is_never_replaced_silently(still, tmp_path, cause):
     assert done.returncode == bed.EXIT_MISSING_RIGHT, done.stderr
     assert "io_uring" in done.stderr
     assert not (tmp_path / "rows.jsonl").exists() or (tmp_path / "rows.jsonl").read_text() == ""
+
+
+def test_a_ring_of_default_sizes_fits_into_64_kib_of_locked_memory(still, tmp_path):
+    settings = pipeline(still, tmp_path / "rows.jsonl", reader={"mode": "io_uring"})
+    with daemon.Daemon(tmp_path, {"p": settings}, prefix=forbid("memlock", tmp_path)) as running:
+        assert running.wait_for_polls(1)[0]["incomplete"] == "0"
 
 
 def forbid(cause, folder):

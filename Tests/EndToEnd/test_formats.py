@@ -1,4 +1,6 @@
 """One poll through all formats: every format says the same, to readers that are not ours."""
+import base64
+import json
 import re
 import subprocess
 
@@ -29,7 +31,7 @@ def outputs(variety, tmp_path_factory):
     folder = tmp_path_factory.mktemp("formats")
     paths = {name: folder / f"rows.{name}" for name in formats.FORMATS}
     sinks = {name: {"type": "file", "path": str(path), "format": name} for name, path in paths.items()}
-    pipeline = {"interval": "2s", "align": "none", "namespaces": variety.selection, "label": 'a "quoted", \\label\t',
+    pipeline = {"interval": "2s", "align": "none", "namespaces": variety.selection, "label": 'a "quoted", \\label: ÿ',
                 "attributes": "all", "batch": {"rows": 300}, "pools": {"batches": 20}, "sinks": sinks}
     with daemon.Daemon(folder, {"all-formats": pipeline}) as running:
         running.wait_for_polls(2)
@@ -51,14 +53,27 @@ def test_protobuf_says_what_jsonl_says(outputs, schema, name):
         assert formats.differences(row, message) == [], sort_key(row)
 
 
+def test_proto_json_is_canonical(outputs):
+    """lowerCamelCase names, enum names, 64-bit values as strings, bytes in base64."""
+    row = json.loads(outputs["proto_json"].decode().splitlines()[0])["row"]
+    algorithms = {found["congestionAlgorithmString"]: found.get("congestionAlgorithmEnum") for found in row
+                  if "congestionAlgorithmString" in found}
+    assert algorithms == {"bbr": "CONGESTION_ALGORITHM_BBR1", "cubic": "CONGESTION_ALGORITHM_CUBIC", "reno": None}
+    assert all(isinstance(found["timestampNs"], str) for found in row)
+    assert all(len(base64.b64decode(found["inetDiagMsgSocketSource"])) in (4, 16) for found in row)
+
+
 def test_msgpack_says_what_jsonl_says(outputs):
     assert formats.rows("msgpack", outputs["msgpack"]) == formats.rows("jsonl", outputs["jsonl"])
 
 
 @pytest.mark.parametrize("name", ["csv", "tsv"])
 def test_tables_say_what_jsonl_says(outputs, name):
-    expected = [{key: str(int(value) if isinstance(value, bool) else value) for key, value in row.items() if value != ""}
-                for row in formats.rows("jsonl", outputs["jsonl"])]
+    def text(value):
+        return str(int(value) if isinstance(value, bool) else value)
+
+    rows = formats.rows("jsonl", outputs["jsonl"])
+    expected = [{key: text(value) for key, value in row.items() if value != ""} for row in rows]
     assert formats.rows(name, outputs[name]) == expected
 
 

@@ -64,7 +64,8 @@ def check_cell(label, found, totals, polls, expected):
 @pytest.mark.parametrize("value", [0, 4097])
 def test_sizes_out_of_range_are_errors(tmp_path, path, value):
     group, key = path
-    text = f"version: 1\npipelines:\n  p:\n    {group}:\n      {key}: {value}\n    sinks: {{out: {{type: blackhole}}}}\n"
+    text = (f"version: 1\npipelines:\n  p:\n    {group}:\n      {key}: {value}\n"
+            "    sinks: {out: {type: blackhole}}\n")
     file = tmp_path / "xtcpd.yaml"
     file.write_text(text)
     done = bed.xtcpd("check", "--config", file)

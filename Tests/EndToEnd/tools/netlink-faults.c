@@ -1,5 +1,5 @@
-// netlink-faults.so: an LD_PRELOAD library that spoils requests to the kernel, so that the real kernel answers with real
-// errors. Only for syscall mode: requests through a ring do not pass here.
+// netlink-faults.so: an LD_PRELOAD library that spoils requests to the kernel, so that the real kernel answers with
+// real errors. Only for syscall mode: requests through a ring do not pass here.
 //
 //   XTCPD_FAULT=short    the request is cut behind its header: NLMSG_ERROR -EINVAL
 //   XTCPD_FAULT=family   an address family that sock_diag does not know: NLMSG_ERROR

@@ -1,5 +1,5 @@
-// without-io-uring COMMAND...: runs a command whose io_uring_setup, _enter and _register fail with EPERM, as a container
-// runtime's seccomp profile or the sysctl kernel.io_uring_disabled make them fail, for this command alone.
+// without-io-uring COMMAND...: runs a command whose io_uring_setup, _enter and _register fail with EPERM, as a
+// container runtime's seccomp profile or the sysctl kernel.io_uring_disabled make them fail, for this command alone.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/filter.h>
