@@ -3,7 +3,7 @@
 //     swift run -c release EncodeBenchmark CAPTURE.pcap [FORMAT ...]
 //
 // Replays the datagrams of a capture through the encoder, a few hundred thousand records, without a kernel in the way.
-// Prints ns, instructions (where perf events are permitted) and allocations a record.
+// Fails if a record costs an allocation. Prints ns, instructions (where perf events are permitted) and allocations a record.
 
 import CMeasure
 import Glibc
@@ -18,12 +18,15 @@ enum EncodeBenchmark {
     }
     let wanted = CommandLine.arguments.dropFirst(2)
     print("format            ns/record  instructions/record  allocations/record  bytes/record  records")
+    var allocations: UInt64 = 0
     for format in RecordFormat.allCases where wanted.isEmpty || wanted.contains(format.rawValue) {
-      measure(format, file)
+      allocations += measure(format, file)
     }
+    exit(allocations == 0 ? 0 : 1)
   }
 
-  private static func measure(_ format: RecordFormat, _ file: UnsafeRawBufferPointer) {
+  /// Prints the figures of a format; returns the allocations of its last run.
+  private static func measure(_ format: RecordFormat, _ file: UnsafeRawBufferPointer) -> UInt64 {
     let datagrams = datagrams(of: file)
     let host = HostIdentity(
       hostname: "host.example", location: "ams1", bootID: "4a2c1f6e-7f0e-4a55-9a11-7a4f1d0a9b3c",
@@ -31,7 +34,7 @@ enum EncodeBenchmark {
     guard
       var encoder = try? RecordEncoder(
         format: format, columns: nil, attributes: .default, host: host, pipeline: PipelineIdentity(name: "main"))
-    else { return }
+    else { return 0 }
     let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 768 << 10, alignment: 4096)
     let prefixMemory = UnsafeMutableRawBufferPointer.allocate(byteCount: encoder.maximumPrefixBytes, alignment: 16)
     defer {
@@ -64,6 +67,7 @@ enum EncodeBenchmark {
     ]
     let widths = [9, 19, 18, 12, 7]
     print(pad(format.rawValue, 16), zip(figures, widths).map { pad($0, $1, left: true) }.joined(separator: "  "))
+    return allocations
   }
 
   private struct Run {
