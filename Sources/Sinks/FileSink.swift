@@ -1,13 +1,10 @@
-import Glibc
 import IO
 
 /// Appends to a file: created with mode 0640 unless configured otherwise, never through a symbolic link, opened again when its
 /// path names another file (as after logrotate's `create`).
 public final class FileSink: Sink {
   public let name: String
-  private let path: String
-  private let mode: UInt32
-  private var file: Descriptor
+  private var file: AppendFile
   private var writer: StreamWriter
   private var reopenError: FileError?
 
@@ -22,10 +19,8 @@ public final class FileSink: Sink {
   /// - Throws: why it cannot be opened: a symbolic link, a directory, a missing folder, no permission.
   public init(name: String, path: String, mode: UInt32, _ output: SinkOutput) throws(FileError) {
     self.name = name
-    self.path = path
-    self.mode = mode
-    file = try openAppend(path: path, mode: mode)
-    writer = StreamWriter(output, descriptor: file.raw, needsHeader: FileSink.isEmpty(file), place: path)
+    file = try AppendFile(path: path, mode: mode)
+    writer = StreamWriter(output, descriptor: file.raw, needsHeader: file.isEmpty, place: path)
   }
 
   public func accept(_ batch: consuming SharedLease<Batch>) {
@@ -43,19 +38,15 @@ public final class FileSink: Sink {
   /// A rotated file is noticed at the next batch: one lstat(2) a batch. The old file is kept for as long as the new one cannot be
   /// opened.
   private func reopenIfReplaced() {
-    guard writer.mayExchange, !pathStillNames(file, path: path) else { return }
+    guard writer.mayExchange else { return }
     do throws(FileError) {
-      let fresh = try openAppend(path: path, mode: mode)
-      writer.exchange(fresh.raw, needsHeader: FileSink.isEmpty(fresh))
-      file = fresh
+      if file.isReplaced {
+        try file.reopen()
+        writer.exchange(file.raw, needsHeader: file.isEmpty)
+      }
       reopenError = nil
     } catch {
       reopenError = error
     }
-  }
-
-  private static func isEmpty(_ file: borrowing Descriptor) -> Bool {
-    var status = stat()
-    return fstat(file.raw, &status) == 0 && status.st_size == 0
   }
 }

@@ -60,19 +60,39 @@ import Testing
   @Test func aRenamedRemovedOrReplacedFileIsNoticed() throws {
     let directory = try TemporaryDirectory()
     let path = directory.file("log")
-    let file = try openAppend(path: path)
-    func isNamed() -> Bool { pathStillNames(file, path: path) }
-    #expect(isNamed())
+    let file = try AppendFile(path: path)
+    func isReplaced() -> Bool { file.isReplaced }
+    #expect(!isReplaced())
     #expect(rename(path, directory.file("log.1")) == 0)
-    #expect(!isNamed())
+    #expect(isReplaced())
     _ = try openAppend(path: path)
-    #expect(!isNamed())
+    #expect(isReplaced())
     #expect(rename(directory.file("log.1"), path) == 0)
-    #expect(isNamed())
+    #expect(!isReplaced())
     #expect(unlink(path) == 0)
-    #expect(!isNamed())
+    #expect(isReplaced())
     #expect(symlink(directory.file("x"), path) == 0)
-    #expect(!isNamed())
+    #expect(isReplaced())
+  }
+
+  @Test func aReplacedFileIsReopenedAndAFailureKeepsTheOldOne() throws {
+    let directory = try TemporaryDirectory()
+    let path = directory.file("log")
+    var file = try AppendFile(path: path)
+    func isEmpty() -> Bool { file.isEmpty }
+    #expect(isEmpty())
+    #expect(write(file.raw, "one", 3) == 3)
+    #expect(!isEmpty())
+    #expect(rename(path, directory.file("log.1")) == 0)
+    #expect(symlink("/dev/null", path) == 0)
+    #expect(throws: FileError.isSymbolicLink(path: path)) { try file.reopen() }
+    #expect(write(file.raw, "two", 3) == 3)
+    #expect(unlink(path) == 0)
+    try file.reopen()
+    #expect(isEmpty())
+    #expect(write(file.raw, "three", 5) == 5)
+    #expect(readSmallFile(directory.file("log.1")) == "onetwo")
+    #expect(readSmallFile(path) == "three")
   }
 
   @Test func smallFilesAreReadUpToTheirLimit() throws {

@@ -40,13 +40,6 @@ public func openAppend(path: String, mode: UInt32 = 0o640) throws(FileError) -> 
   return descriptor
 }
 
-/// Whether a path still names the open file: false if it was renamed, removed or replaced, as log rotation does.
-public func pathStillNames(_ descriptor: borrowing Descriptor, path: String) -> Bool {
-  var (opened, named) = (stat(), stat())
-  guard fstat(descriptor.raw, &opened) == 0, lstat(path, &named) == 0 else { return false }
-  return opened.st_dev == named.st_dev && opened.st_ino == named.st_ino
-}
-
 private func isSymbolicLink(_ path: String) -> Bool { fileType(path) == S_IFLNK }
 private func isNamedPipe(_ path: String) -> Bool { fileType(path) == S_IFIFO }
 
