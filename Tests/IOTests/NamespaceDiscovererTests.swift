@@ -17,6 +17,7 @@ struct NamespaceDiscovererTests {
     let directory = try TemporaryDirectory()
     mkdir(directory.file("named"), 0o755)
     let namespace = try TestNamespace(at: directory.file("named/blue"))
+    defer { namespace.delete() }
     let door = try NamespaceDoor()
     let discoverer = try NamespaceDiscoverer(paths: NamespacePaths(netns: ["/none", directory.file("named") + "/"]))
     let found = try #require(try discover(discoverer, door, node: namespace.node))
@@ -28,6 +29,7 @@ struct NamespaceDiscovererTests {
   @Test func aMountElsewhereGivesItsPath() throws {
     let directory = try TemporaryDirectory()
     let namespace = try TestNamespace(at: directory.file("with space\\and\ttab"))
+    defer { namespace.delete() }
     let door = try NamespaceDoor()
     let found = try #require(try discover(NamespaceDiscoverer(), door, node: namespace.node))
     #expect(found.name == namespace.path)
@@ -37,6 +39,7 @@ struct NamespaceDiscovererTests {
   @Test func aNameThatIsNotUTF8IsShownRepairedAndEntered() throws {
     let directory = try TemporaryDirectory()
     let namespace = try TestNamespace(at: directory.file("plain"))
+    defer { namespace.delete() }
     var bytes = Array(directory.file("odd-").utf8CString.dropLast()) + [CChar(bitPattern: 0xFF), 0]
     close(open(&bytes, O_RDONLY | O_CREAT, 0o600))
     defer {
@@ -55,6 +58,7 @@ struct NamespaceDiscovererTests {
     let directory = try TemporaryDirectory()
     for name in ["first", "second"] { mkdir(directory.file(name), 0o755) }
     let namespace = try TestNamespace(at: directory.file("anywhere"))
+    defer { namespace.delete() }
     let door = try NamespaceDoor()
     let discoverer = try NamespaceDiscoverer(
       paths: NamespacePaths(netns: [directory.file("first"), directory.file("second")]))
@@ -101,6 +105,7 @@ struct NamespaceDiscovererTests {
   @Test func nothingNewIsTheSameObject() throws {
     let directory = try TemporaryDirectory()
     let namespace = try TestNamespace(at: directory.file("a"))
+    defer { namespace.delete() }
     let door = try NamespaceDoor()
     let discoverer = try NamespaceDiscoverer()
     let first = try #require(try discover(discoverer, door, node: namespace.node))
@@ -111,6 +116,7 @@ struct NamespaceDiscovererTests {
   @Test func aRenamedNamespaceKeepsItsIdentity() throws {
     let directory = try TemporaryDirectory()
     let namespace = try TestNamespace(at: directory.file("old"))
+    defer { namespace.delete() }
     let door = try NamespaceDoor()
     let discoverer = try NamespaceDiscoverer(paths: NamespacePaths(netns: [directory.path]))
     let before = try #require(try discover(discoverer, door, node: namespace.node))
@@ -127,6 +133,7 @@ struct NamespaceDiscovererTests {
   @Test func aReusedNumberIsAnotherNamespace() throws {
     let directory = try TemporaryDirectory()
     let namespace = try TestNamespace(at: directory.file("a"))
+    defer { namespace.delete() }
     let door = try NamespaceDoor()
     let discoverer = try NamespaceDiscoverer()
     let found = try #require(try discover(discoverer, door, node: namespace.node))
@@ -139,6 +146,7 @@ struct NamespaceDiscovererTests {
   @Test func aDeletedNamespaceIsLetGo() throws {
     let directory = try TemporaryDirectory()
     let namespace = try TestNamespace(at: directory.file("a"))
+    defer { namespace.delete() }
     let door = try NamespaceDoor()
     let discoverer = try NamespaceDiscoverer()
     weak let found = try discover(discoverer, door, node: namespace.node)
@@ -152,6 +160,7 @@ struct NamespaceDiscovererTests {
   @Test func slicesAddUpToTheSame() throws {
     let directory = try TemporaryDirectory()
     let namespaces = try (0..<5).map { try TestNamespace(at: directory.file("n\($0)")) }
+    defer { for namespace in namespaces { namespace.delete() } }
     let door = try NamespaceDoor()
     let discoverer = try NamespaceDiscoverer()
     let whole = try discoverer.discover(through: door)
@@ -171,6 +180,7 @@ struct NamespaceDiscovererTests {
   @Test func aNamespaceThatVanishesDuringADiscoveryIsCounted() throws {
     let directory = try TemporaryDirectory()
     let namespace = try TestNamespace(at: directory.file("a"))
+    defer { namespace.delete() }
     let door = try NamespaceDoor()
     let discoverer = try NamespaceDiscoverer()
     // One step: the mounts are read, and one process.
@@ -186,6 +196,7 @@ struct NamespaceDiscovererTests {
   @Test func theLimitHoldsAndIsCounted() throws {
     let directory = try TemporaryDirectory()
     let namespaces = try (0..<5).map { try TestNamespace(at: directory.file("n\($0)")) }
+    defer { for namespace in namespaces { namespace.delete() } }
     let discovery = try NamespaceDiscoverer(maxNamespaces: 2).discover(through: try NamespaceDoor())
     // Four more there are at least, and counting stops at the limit, too.
     #expect(discovery.namespaces.count == 2 && discovery.tally.overLimit == 2 && namespaces.count == 5)
@@ -195,6 +206,7 @@ struct NamespaceDiscovererTests {
   @Test func withoutTheRightToEnterTheyAreListedAndCounted() throws {
     let directory = try TemporaryDirectory()
     let namespace = try TestNamespace(at: directory.file("a"))
+    defer { namespace.delete() }
     let discovery = try onThread {
       let door = try NamespaceDoor()
       try #require(ctest_drop_capabilities(Capabilities.sysAdmin.rawValue) == 0)
@@ -234,6 +246,7 @@ struct NamespaceDiscovererTests {
     try poller.add(discoverer.mountsPollable, .exceptional, token: 5)
     while try poller.wait(until: .now(), { _, _ in }) > 0 {}
     let namespace = try TestNamespace(at: directory.file("a"))
+    defer { namespace.delete() }
     var ready: Poller.Interest = []
     try poller.wait(until: .now().advanced(by: .seconds(1))) { ready = $1 }
     #expect(ready.contains(.exceptional) && namespace.cookie != 0)
@@ -247,6 +260,7 @@ struct NamespaceDiscovererTests {
       let before = openDescriptors().count
       for round in 0..<100 {
         let namespace = try TestNamespace(at: directory.file("n\(round % 3)"))
+        defer { namespace.delete() }
         let found = try discoverer.discover(through: door).namespaces.first { $0.key.node == namespace.node }
         #expect(found?.cookie == namespace.cookie && found?.name == "n\(round % 3)")
       }

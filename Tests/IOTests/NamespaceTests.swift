@@ -32,6 +32,7 @@ struct NamespaceDoorTests {
   @Test func theSocketBelongsToTheNamespaceAndTheThreadStays() throws {
     let directory = try TemporaryDirectory()
     let namespace = try TestNamespace(at: directory.file("a"), listeners: 3)
+    defer { namespace.delete() }
     let door = try NamespaceDoor()
     let socket = try door.openDiagSocket(namespace.entry)
     let cookies = (of: namespace.cookie, opened: diagCookie(socket), here: try cookieOfThread())
@@ -45,6 +46,7 @@ struct NamespaceDoorTests {
   @Test func aDeletedNamespaceHasVanished() throws {
     let directory = try TemporaryDirectory()
     let namespace = try TestNamespace(at: directory.file("a"))
+    defer { namespace.delete() }
     let door = try NamespaceDoor()
     let entry = namespace.entry
     namespace.delete()
@@ -66,6 +68,7 @@ struct NamespaceDoorTests {
     let entry = first.entry
     first.delete()
     let second = try TestNamespace(at: directory.file("a"))
+    defer { second.delete() }
     let door = try NamespaceDoor()
     #expect(second.node != entry.key.node)
     do {
@@ -77,10 +80,11 @@ struct NamespaceDoorTests {
   }
 
   /// An inode number is used again as soon as its namespace is gone: then path and number agree, and only the cookie
-  /// tells the two apart. (Which number a new namespace gets cannot be chosen: the entry remembers another cookie instead.)
+  /// tells the two apart. (Which number a new namespace gets cannot be chosen: the entry remembers another cookie.)
   @Test func anotherNamespaceUnderTheSameNumberIsReplaced() throws {
     let directory = try TemporaryDirectory()
     let namespace = try TestNamespace(at: directory.file("a"))
+    defer { namespace.delete() }
     let door = try NamespaceDoor()
     let key = NamespaceKey(node: namespace.node, cookie: namespace.cookie - 1)
     let stale = Namespace(name: "a", key: key, isHost: false, paths: [namespace.path], mounts: [])
@@ -92,7 +96,9 @@ struct NamespaceDoorTests {
   @Test func aSecondPathIsTriedWhenTheFirstIsGoneOrAnothers() throws {
     let directory = try TemporaryDirectory()
     let wanted = try TestNamespace(at: directory.file("a"))
+    defer { wanted.delete() }
     let other = try TestNamespace(at: directory.file("b"))
+    defer { other.delete() }
     let paths = [directory.file("missing"), other.path, wanted.path]
     let entry = Namespace(name: "a", key: wanted.entry.key, isHost: false, paths: paths, mounts: [])
     let socket = try NamespaceDoor().openDiagSocket(entry)
@@ -123,6 +129,7 @@ struct NamespaceDoorTests {
   @Test func anUnknownCookieIsNotAsked() throws {
     let directory = try TemporaryDirectory()
     let namespace = try TestNamespace(at: directory.file("a"))
+    defer { namespace.delete() }
     let entry = Namespace(
       name: "a", key: NamespaceKey(node: namespace.node, cookie: 0), isHost: false, paths: [namespace.path], mounts: [])
     let socket = try NamespaceDoor().openDiagSocket(entry)
@@ -134,6 +141,7 @@ struct NamespaceDoorTests {
   @Test func withoutTheRightToEnterOthersAreDenied() throws {
     let directory = try TemporaryDirectory()
     let namespace = try TestNamespace(at: directory.file("a"))
+    defer { namespace.delete() }
     try onThread {
       let door = try NamespaceDoor()
       try #require(ctest_drop_capabilities(Capabilities.sysAdmin.rawValue) == 0)
@@ -158,6 +166,7 @@ struct NamespaceDoorTests {
   @Test func aThreadThatCannotReturnSaysSo() throws {
     let directory = try TemporaryDirectory()
     let namespace = try TestNamespace(at: directory.file("a"))
+    defer { namespace.delete() }
     try onThread {
       let door = try NamespaceDoor()
       let failure: EntryError?
@@ -177,6 +186,7 @@ struct NamespaceDoorTests {
     await #expect(processExitsWith: .success) {
       let directory = try TemporaryDirectory()
       let namespace = try TestNamespace(at: directory.file("a"))
+      defer { namespace.delete() }
       let door = try NamespaceDoor()
       var taken: [Int32] = []
       try #require(ctest_limit_descriptors(UInt64((openDescriptors().max() ?? 0) + 2)) == 0)
@@ -199,6 +209,7 @@ struct NamespaceDoorTests {
       let before = openDescriptors().count
       for round in 0..<300 {
         let namespace = try TestNamespace(at: directory.file("a"))
+        defer { namespace.delete() }
         let entry = namespace.entry
         _ = try door.openDiagSocket(entry)
         _ = try door.readSockstat(entry)

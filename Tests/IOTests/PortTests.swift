@@ -18,6 +18,7 @@ struct PortTests {
   func aRealDumpArrivesWhole(_ choice: PortChoice, receiveBuffers: Int) throws {
     let directory = try TemporaryDirectory()
     let namespace = try TestNamespace(at: directory.file("a"), listeners: 700)
+    defer { namespace.delete() }
     let socket = try NamespaceDoor().openDiagSocket(namespace.entry)
     let port = try open(choice, receiveBuffers: receiveBuffers)
     var reader = DumpReader()
@@ -56,6 +57,7 @@ struct PortTests {
   func aHeldBufferStopsTheDumpAndLosesNothing(_ choice: PortChoice) throws {
     let directory = try TemporaryDirectory()
     let namespace = try TestNamespace(at: directory.file("a"), listeners: 500)
+    defer { namespace.delete() }
     let socket = try NamespaceDoor().openDiagSocket(namespace.entry)
     let port = try open(choice, receiveBuffers: 1)
     var reader = DumpReader()
@@ -114,6 +116,7 @@ struct PortTests {
     let directory = try TemporaryDirectory()
     let door = try NamespaceDoor()
     let namespaces = try (0..<6).map { try TestNamespace(at: directory.file("n\($0)"), listeners: 70 + $0) }
+    defer { for namespace in namespaces { namespace.delete() } }
     let sockets = try namespaces.map { try door.openDiagSocket($0.entry).release() }
     defer { for socket in sockets { close(socket) } }
     let port = try open(choice, receiveBuffers: 2, operations: 12)
