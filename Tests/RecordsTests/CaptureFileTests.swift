@@ -5,12 +5,12 @@ import Testing
 
 /// pcap files built by hand: what is taken, what is passed over, what is an error.
 @Suite struct CaptureFileTests {
-  private func file(magic: UInt32 = 0xa1b2_c3d4, linkType: UInt32 = 253, _ packets: [UInt8]...) -> Data {
+  func file(magic: UInt32 = 0xa1b2_c3d4, linkType: UInt32 = 253, _ packets: [UInt8]...) -> Data {
     let header = Message.little(magic) + Message.little(UInt32(0x0004_0002)) + [UInt8](repeating: 0, count: 8)
     return Data(header + Message.little(UInt32(65_535)) + Message.little(linkType) + packets.flatMap { $0 })
   }
 
-  private func packet(_ messages: [UInt8], netlinkProtocol: UInt16 = 4, cut: Int = 0, seconds: UInt32 = 1) -> [UInt8] {
+  func packet(_ messages: [UInt8], netlinkProtocol: UInt16 = 4, cut: Int = 0, seconds: UInt32 = 1) -> [UInt8] {
     let cooked = [UInt8](repeating: 0, count: 14) + Message.big(netlinkProtocol)
     let captured = UInt32(16 + messages.count)
     return Message.little(seconds) + Message.little(UInt32(5)) + Message.little(captured)

@@ -1,0 +1,1 @@
+../../Fuzz/NetlinkWalk/NetlinkWalkTarget.swift
