@@ -6,16 +6,23 @@ func putDecimal(_ cursor: inout UnsafeMutableRawPointer, _ value: UInt64) {
   if value < 10 {
     cursor.storeBytes(of: UInt8(truncatingIfNeeded: 48 &+ value), as: UInt8.self)
     cursor += 1
-    return
+  } else {
+    cursor = putLongDecimal(cursor, value)
   }
+}
+
+/// The rest of `putDecimal`, one copy for all fields: most values have a single digit, and a hundred copies of this would
+/// push each other out of the instruction cache.
+@inline(never)
+private func putLongDecimal(_ start: UnsafeMutableRawPointer, _ value: UInt64) -> UnsafeMutableRawPointer {
   let pairs: StaticString = """
     0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849\
     5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899
     """
   let table = UnsafeRawPointer(pairs.utf8Start)
   let count = decimalDigits(value)
-  var end = cursor + count
-  cursor = end
+  let last = start + count
+  var end = last
   var rest = value
   while rest >= 100 {
     let quotient = rest / 100
@@ -30,6 +37,7 @@ func putDecimal(_ cursor: inout UnsafeMutableRawPointer, _ value: UInt64) {
   } else {
     (end - 1).storeBytes(of: UInt8(truncatingIfNeeded: 48 &+ rest), as: UInt8.self)
   }
+  return last
 }
 
 /// Appends `value` in decimal with its sign, at most 20 bytes.
