@@ -53,6 +53,8 @@ public enum AttributeName: String, CaseIterable, Sendable {
   case sockopt
   /// `INET_DIAG_MARK`: the firewall mark; the kernel tells it only to CAP_NET_ADMIN.
   case mark
+  /// `INET_DIAG_SKV6ONLY`: whether an IPv6 listener refuses IPv4.
+  case v6only
   /// `INET_DIAG_ULP_INFO`: the upper layer protocol, such as tls or mptcp.
   case ulp
 

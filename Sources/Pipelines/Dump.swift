@@ -32,11 +32,8 @@ struct Dump: ~Copyable {
   /// nlmsg_seq of the request; what carries another belongs to another dump.
   let sequence: UInt32
   let clock: DumpClock
-  /// Wall clock at which the kernel filled the datagram that is received next: when the previous receive of this dump completed,
-  /// or when the request was sent.
-  private var fillTime: Int64
-  /// The turn in which a datagram was received last.
-  private var lastTurn: UInt64 = 0
+  /// How old the datagrams are.
+  var fill: FillClock
   /// The send has not completed yet.
   var isSending = true
   /// The receive that is armed; nil while none is: before the first, after it ran out of buffers, after its last completion.
@@ -58,7 +55,7 @@ struct Dump: ~Copyable {
     self.socket = socket
     self.sequence = sequence
     self.clock = clock
-    fillTime = sentAt
+    fill = FillClock(sentAt: sentAt)
   }
 
   /// Nothing refers to the dump any more.
@@ -66,24 +63,6 @@ struct Dump: ~Copyable {
 
   /// A receive has to be armed as soon as there are buffers.
   var needsReceive: Bool { end == nil && receive == nil }
-
-  /// Notes that a datagram has been received, and says when the kernel filled it.
-  ///
-  /// The kernel fills a datagram when the previous receive returns (`netlink_recvmsg` calls `netlink_dump`). So the first one
-  /// received in a turn was filled when the last one of an earlier turn was received, and those after it during the submission
-  /// that returned them all.
-  ///
-  /// - Parameters:
-  ///   - turn: the number of the pipeline's turn.
-  ///   - submitted: wall clock right before the submission that received it.
-  ///   - completed: wall clock when the receive had completed.
-  mutating func datagramArrived(turn: UInt64, submitted: Int64, completed: Int64) -> Int64 {
-    let filled = lastTurn == turn ? submitted : fillTime
-    lastTurn = turn
-    fillTime = completed
-    queued += 1
-    return filled
-  }
 }
 
 /// A datagram that waits to be encoded.

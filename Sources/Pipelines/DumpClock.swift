@@ -32,6 +32,30 @@ struct DumpClock {
   func deadline(held: Int64, timeout: Int64) -> Int64 { started + (held - heldBefore) + timeout + 1 }
 }
 
+/// When the kernel filled the datagrams of a dump.
+///
+/// It fills one when the receive before it returns (`netlink_recvmsg` in net/netlink/af_netlink.c calls `netlink_dump`), however
+/// much later it is received. The first one is filled when the request is sent.
+struct FillClock {
+  /// Wall clock, nanoseconds: when the previous receive completed, or when the request was sent.
+  private var filledAt: Int64
+
+  init(sentAt: Int64) { filledAt = sentAt }
+
+  /// A datagram has been received; says when it was filled.
+  ///
+  /// One submission to a ring may receive several, all of which completed at the same time as far as can be told: then all but
+  /// the first were filled during that submission.
+  ///
+  /// - Parameters:
+  ///   - submitted: wall clock right before the last submission.
+  ///   - completed: wall clock when the system call that received it returned.
+  mutating func datagramReceived(submitted: Int64, completed: Int64) -> Int64 {
+    defer { filledAt = completed }
+    return filledAt == completed ? submitted : filledAt
+  }
+}
+
 /// Adds up how long a pipeline has been held up by its own sinks.
 struct HoldMeter {
   private var total: Int64 = 0

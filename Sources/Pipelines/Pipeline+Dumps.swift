@@ -87,7 +87,8 @@ extension Pipeline {
     let result = completion.result
     let completedAt = completion.completedAt
     if let buffer = completion.takeBuffer() {
-      let filled = dump.pointee.datagramArrived(turn: turnNumber, submitted: submitted, completed: completedAt)
+      let filled = dump.pointee.fill.datagramReceived(submitted: submitted, completed: completedAt)
+      dump.pointee.queued += 1
       if received.push(ReceivedDatagram(buffer: buffer, slot: slot, timestamp: filled)) != nil {
         endDump(slot, .malformed)
       }

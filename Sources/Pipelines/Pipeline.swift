@@ -48,7 +48,6 @@ final class Pipeline {
   var rowsBefore = RowTally()
 
   // The turn that is running.
-  var turnNumber: UInt64 = 0
   /// Wall clock right before the last submission.
   var submitted: Int64 = 0
   var sequence: UInt32 = 0
@@ -97,7 +96,6 @@ final class Pipeline {
 
   /// Does all that can be done without waiting. The loop calls it when the port has completions, and once to begin with.
   func turn() throws(SystemError) {
-    turnNumber += 1
     _ = try port.reap(limit: plan.cqeBatch) { completion in handle(completion) }
     encodeReceived()
     armReceives()

@@ -72,12 +72,23 @@ struct PipelineAssembly {
       let opened = try openPort(
         plan.mode, PortOptions(receiveBuffers: plan.receiveBuffers, operations: plan.operations))
       if let refusal = opened.refusal { log.notice("using plain system calls: \(refusal)") }
+      if let ring = opened.port as? RingPort { limitWorkers(of: ring, log) }
       return opened.port
     } catch {
       switch error {
       case .system, .descriptorsExhausted: throw .system("pipeline \(plan.name): \(error)")
       default: throw .missingRight("pipeline \(plan.name): \(error)")
       }
+    }
+  }
+
+  /// The kernel may start threads for what it cannot do at once (buffered file writes): at most one of each of its two kinds, whatever
+  /// the number of sinks.
+  private func limitWorkers(of ring: RingPort, _ log: Logger) {
+    do throws(SystemError) {
+      try ring.limitWorkers(files: 1, others: 1)
+    } catch {
+      log.warning("the number of io_uring's kernel threads cannot be limited: \(error)")
     }
   }
 

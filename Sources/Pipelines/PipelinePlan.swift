@@ -130,6 +130,7 @@ extension AttributeSelection {
     case .cgroup: self = .cgroup
     case .sockopt: self = .sockopt
     case .mark: self = .mark
+    case .v6only: self = .v6only
     case .ulp: self = .ulp
     }
   }

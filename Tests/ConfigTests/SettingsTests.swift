@@ -113,7 +113,7 @@ struct SettingCase<Root: Sendable>: Sendable, CustomTestStringConvertible {
         (
           "[inof]",
           "`attributes` must be one of info, cong, skmem, meminfo, vegas, dctcp, bbr, tos, tclass, shutdown, class_id, "
-            + "cgroup, sockopt, mark, ulp, not `inof`; did you mean `info`?"
+            + "cgroup, sockopt, mark, v6only, ulp, not `inof`; did you mean `info`?"
         ),
       ]),
     SettingCase(

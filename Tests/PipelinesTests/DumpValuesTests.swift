@@ -34,6 +34,28 @@ import Testing
   }
 }
 
+@Suite struct FillClockTests {
+  @Test func aDatagramIsAsOldAsTheReceiveBeforeIt() {
+    var clock = FillClock(sentAt: 100)
+    var filled = clock.datagramReceived(submitted: 0, completed: 400)
+    #expect(filled == 100, "the first one: when the request was sent")
+    filled = clock.datagramReceived(submitted: 0, completed: 3_000)
+    #expect(filled == 400, "however long it waited to be received")
+    filled = clock.datagramReceived(submitted: 0, completed: 3_100)
+    #expect(filled == 3_000)
+  }
+
+  @Test func datagramsOfOneSubmissionWereFilledDuringIt() {
+    var clock = FillClock(sentAt: 100)
+    var times: [Int64] = []
+    for _ in 0..<3 { times.append(clock.datagramReceived(submitted: 110, completed: 150)) }
+    #expect(times == [100, 110, 110])
+    times = []
+    for _ in 0..<3 { times.append(clock.datagramReceived(submitted: 9_000, completed: 9_050)) }
+    #expect(times == [150, 9_000, 9_000], "what the last receive of the first submission filled waited for the second")
+  }
+}
+
 @Suite struct StartQuantumTests {
   @Test func itDoublesWhileSubmissionsAreShortAndFallsToOneAfterALongOne() {
     var quantum = StartQuantum(limit: 6)
