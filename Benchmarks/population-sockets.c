@@ -126,11 +126,15 @@ static struct pair special_connection(const int listeners[2], int i) {
 
 // --- variety ---
 
-static void vary_before_connect(int fd, enum family family, int i) {
+static void choose_congestion_control(int fd, int i) {
   static const char *const algorithms[] = {"cubic", "reno", "bbr"};
   const char *algorithm = algorithms[i % 3];
   if (setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, algorithm, (socklen_t)strlen(algorithm)))
     die("TCP_CONGESTION %s", algorithm);
+}
+
+static void vary_before_connect(int fd, enum family family, int i) {
+  choose_congestion_control(fd, i);
   if (i % 5 == 0) set(fd, SOL_SOCKET, SO_MARK, 0x100 + i % 64);
   if (i % 7 == 0) set(fd, IPPROTO_IP, IP_TOS, (i % 8) << 5);
   if (i % 7 == 0 && family != V4) set(fd, IPPROTO_IPV6, IPV6_TCLASS, (i % 16) << 4);
@@ -262,6 +266,7 @@ static void make_lossy(const int listeners[2], int count) {
   struct pair lossy[count + 1];
   for (int i = 0; i < count; i++) {
     lossy[i] = special_connection(listeners, i);
+    choose_congestion_control(lossy[i].client, i);
     set(lossy[i].client, IPPROTO_TCP, TCP_NODELAY, 1);
     set(lossy[i].client, SOL_SOCKET, SO_SNDBUF, 262144);
     if (setsockopt(lossy[i].server, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter)) die("SO_ATTACH_FILTER");

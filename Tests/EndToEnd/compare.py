@@ -19,6 +19,7 @@ TICKING = {"timer", *AGES, *BUSY}
 @dataclass
 class Report:
     """What was compared and every disagreement, as text that names the socket, the token and all three values."""
+    elapsed_ms: float = 0
     throughout: int = 0
     unchanged: int = 0
     tokens: int = 0
@@ -36,9 +37,10 @@ class Report:
         self.mismatches += other.mismatches
 
 
-def compare(before, after, records, cgroups):
-    """`before`, `after`: sstext.parse(); `records`: dictionaries of jsonl of this namespace, in any order."""
-    report = Report()
+def compare(before, after, records, cgroups, elapsed_ms=0):
+    """`before`, `after`: sstext.parse(); `records`: dictionaries of jsonl of this namespace, in any order;
+    `elapsed_ms`: from the start of the first ss to the end of the second."""
+    report = Report(elapsed_ms=elapsed_ms)
     rendered = {}
     for record in records:
         tokens = sstext.render(record, cgroups)
@@ -81,7 +83,7 @@ def compare_socket(report, before, after, record):
             continue
         report.tokens += 1
         report.names.add(name)
-        if not agrees(name, before, record, after):
+        if not agrees(name, before, record, after, report.elapsed_ms):
             mismatch(name)
 
 
@@ -95,13 +97,13 @@ def is_unchanged(before, after):
     return timer_parts(before)[::2] == timer_parts(after)[::2]
 
 
-def agrees(name, before, record, after):
+def agrees(name, before, record, after, elapsed_ms):
     if name in AGES:
         return int(before.get(name, 0)) <= int(record.get(name, 0)) <= int(after.get(name, 0))
     if name in BUSY:
         return milliseconds(before.get(name)) <= milliseconds(record.get(name)) <= milliseconds(after.get(name))
     if name == "timer":
-        return timer_agrees(before, record, after)
+        return timer_agrees(before, record, after, elapsed_ms)
     return before.get(name) == record.get(name)
 
 
@@ -114,16 +116,16 @@ def timer_parts(tokens):
     return tuple(tokens["timer"].strip("()").split(",")) if "timer" in tokens else ("off", "", "0")
 
 
-def timer_agrees(before, record, after):
+def timer_agrees(before, record, after, elapsed_ms):
     kind, expires, retries = timer_parts(record)
     kind_before, expires_before, retries_before = timer_parts(before)
     if (kind, retries) != (kind_before, retries_before):
         return False
     if kind == "off":
         return True
-    highest = sstext.timer_range(expires_before)[1]
+    soonest, highest = sstext.timer_range(expires_before)
     lowest = sstext.timer_range(timer_parts(after)[1])[0]
-    if lowest > highest:  # it was armed anew in between
+    if lowest > highest or soonest <= elapsed_ms:  # it was armed anew in between, or may have been
         return True
     low, high = sstext.timer_range(expires)
     return lowest < high and low < highest

@@ -81,6 +81,18 @@ def test_ages_and_timers_may_lie_between_and_nowhere_else():
     assert len(compare_one(aged(120), before=RECORD, after=aged(80)).mismatches) == 2
 
 
+def test_a_timer_that_may_have_fired_meanwhile_is_not_compared():
+    def armed(milliseconds):
+        return {**RECORD, "inet_diag_msg_expires": milliseconds}
+
+    def mismatches(elapsed_ms):
+        cgroups = {1: "/"}
+        first, last = ({4660: sstext.render(armed(left), cgroups)} for left in (1724, 1436))
+        return compare.compare(first, last, [armed(660)], cgroups, elapsed_ms).mismatches
+
+    assert mismatches(2288) == [] and len(mismatches(288)) == 1
+
+
 def test_a_busy_socket_is_compared_on_identity_and_growth_only():
     later = {**RECORD, "tcp_info_bytes_sent": 9000, "tcp_info_rtt": 1}
     between = {**RECORD, "tcp_info_bytes_sent": 7000, "tcp_info_rtt": 2}

@@ -1,5 +1,6 @@
 """xtcpd against ss on a large, living population: every socket, every value."""
 import csv
+import time
 
 import pytest
 
@@ -20,14 +21,16 @@ MUST_BE_COMPARED = set("""
 CHURN = ("127.9.0.", "[::1]:7000", "[::1]:")
 
 
-def compare_everywhere(crowd, before, records, after, cgroups):
+def compare_everywhere(crowd, started, before, records, after, cgroups):
+    elapsed_ms = (time.monotonic() - started) * 1000
     total = compare.Report()
     by_namespace = bed.group_by(records, "netns_cookie")
     for namespace in crowd.namespaces:
         rows = by_namespace[namespace["cookie"]]
         assert {row["netns"] for row in rows} == {namespace["name"]}
         assert {row["netns_inode"] for row in rows} == {namespace["inode"]}
-        report = compare.compare(before[namespace["cookie"]], after[namespace["cookie"]], rows, cgroups)
+        report = compare.compare(before[namespace["cookie"]], after[namespace["cookie"]], rows, cgroups,
+                                 elapsed_ms)
         strangers = [tokens for tokens in report.unknown if not tokens["local"].startswith(CHURN)]
         assert strangers == [], f"rows of sockets that ss saw neither before nor after in {namespace['name']}"
         total.add(report)
@@ -45,11 +48,12 @@ def check(report):
 
 @pytest.mark.parametrize("mode", ["io_uring", "syscall"])
 def test_snapshot_agrees_with_ss(crowd, cgroups, mode):
+    started = time.monotonic()
     before = crowd.ss()
     done = bed.xtcpd("snapshot", "--all", "--format", "jsonl", "--mode", mode)
     after = crowd.ss()
     assert done.returncode == 0, done.stderr
-    check(compare_everywhere(crowd, before, bed.records_of(done.stdout), after, cgroups))
+    check(compare_everywhere(crowd, started, before, bed.records_of(done.stdout), after, cgroups))
 
 
 @pytest.mark.parametrize("mode", ["io_uring", "syscall"])
@@ -61,22 +65,25 @@ def test_one_receive_buffer_serves_as_well(crowd, cgroups, mode, tmp_path):
         "reader": {"mode": mode, "recv_batch": 1}, "pools": {"receive_buffers": 1},
         "sinks": {"out": {"type": "file", "path": str(output), "format": "jsonl"}},
     }
+    started = time.monotonic()
     before = crowd.ss()
     with daemon.Daemon(tmp_path, {"one": pipeline}) as running:
         running.wait_for_polls(1)
         after = crowd.ss()
-    check(compare_everywhere(crowd, before, bed.records_of(output.read_text()), after, cgroups))
+    check(compare_everywhere(crowd, started, before, bed.records_of(output.read_text()), after, cgroups))
 
 
 def test_snapshot_of_the_host_namespace_agrees_with_ss(cgroups):
     """Without --all: this namespace, under its right name."""
+    started = time.monotonic()
     before = bed.ss("/proc/self/ns/net")
     done = bed.xtcpd("snapshot", "--format", "jsonl")
     after = bed.ss("/proc/self/ns/net")
     assert done.returncode == 0, done.stderr
     records = bed.records_of(done.stdout)
     assert {record["netns"] for record in records} <= {"host"}
-    assert compare.compare(before, after, records, cgroups).mismatches == []
+    elapsed_ms = (time.monotonic() - started) * 1000
+    assert compare.compare(before, after, records, cgroups, elapsed_ms).mismatches == []
 
 
 def test_states_and_columns_select(crowd):
