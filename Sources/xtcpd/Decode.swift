@@ -21,16 +21,20 @@ struct Decode: ParsableCommand {
   @Argument(help: "The file; - for standard input.")
   var file: String
 
-  @Option(name: [.short, .long], help: "table, \(FormatName.allCases.map(\.rawValue).joined(separator: ", ")).")
+  @Option(name: [.short, .long], help: "The format to print.")
   var format: OutputFormat = .record(.jsonl)
 
-  @Option(
-    name: [.short, .long],
-    help: "auto, \(RecordFileKind.allCases.map(\.rawValue).joined(separator: ", ")).")
+  @Option(name: [.short, .long], help: "The format of the file; auto looks at its first bytes.")
   var inputFormat: InputFormat = .auto
 
   @Option(name: [.short, .long], help: "Only these columns, in this order, separated by commas (table, csv, tsv).")
   var columns: ColumnList?
+
+  @Option(
+    help: ArgumentHelp(
+      "The kernel a capture was taken on, as uname -r prints it; decides how the last bytes of tcp_info are read.",
+      valueName: "release"))
+  var kernel = ""
 
   func validate() throws { try columns?.validate(for: format) }
 
@@ -58,7 +62,7 @@ struct Decode: ParsableCommand {
     }
     var encoder = try RecordEncoder(
       format: format.recordFormat, columns: columns?.names, attributes: .all,
-      host: HostIdentity(daemonVersion: BuildInfo.version), pipeline: PipelineIdentity())
+      host: HostIdentity(daemonVersion: BuildInfo.version, kernelRelease: kernel), pipeline: PipelineIdentity())
     try writeHeader(of: encoder)
     var decoder = RecordFileDecoder(kind: kind)
     var failure: SystemError?
@@ -95,6 +99,8 @@ enum InputFormat: ExpressibleByArgument {
       return nil
     }
   }
+
+  static let allValueStrings = ["auto"] + RecordFileKind.allCases.map(\.rawValue)
 
   /// Nil: look at the file.
   var kind: RecordFileKind? {

@@ -18,6 +18,16 @@ enum OutputFormat: ExpressibleByArgument, Equatable {
     }
   }
 
+  /// What `--help` shows, and what a user writes.
+  var defaultValueDescription: String {
+    switch self {
+    case .table: "table"
+    case .record(let name): name.rawValue
+    }
+  }
+
+  static let allValueStrings = ["table"] + FormatName.allCases.map(\.rawValue)
+
   /// The encoder's format.
   var recordFormat: RecordFormat {
     switch self {

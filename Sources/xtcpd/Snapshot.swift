@@ -24,9 +24,7 @@ struct Snapshot: ParsableCommand {
   @Flag(name: [.short, .long], help: "Every network namespace of the host.")
   var all = false
 
-  @Option(
-    name: [.short, .long],
-    help: "table, \(FormatName.allCases.map(\.rawValue).joined(separator: ", ")).")
+  @Option(name: [.short, .long], help: "The format to print; without it a table on a terminal, else jsonl.")
   var format: OutputFormat?
 
   @Option(
