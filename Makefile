@@ -69,9 +69,10 @@ clean:
 	rm -rf .build .build-* .venv
 
 # The C tools of the test bed. They are compiled here and not by SwiftPM: the product does not need them.
-$(BED)/population: Benchmarks/population.c Benchmarks/population-sockets.c Benchmarks/population.h
+$(BED)/population: Benchmarks/population.c Benchmarks/population-sockets.c Benchmarks/population.h \
+	Benchmarks/netns-directory.h
 $(BED)/floor: Benchmarks/floor.c
-$(BED)/namespaces: Tests/EndToEnd/tools/namespaces.c
+$(BED)/namespaces: Tests/EndToEnd/tools/namespaces.c Benchmarks/netns-directory.h
 $(BED)/without-io-uring: Tests/EndToEnd/tools/without-io-uring.c
 $(BED)/allocations.so: Benchmarks/allocations.c
 $(BED)/netlink-faults.so: Tests/EndToEnd/tools/netlink-faults.c

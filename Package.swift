@@ -28,7 +28,7 @@ let package = Package(
     .executableTarget(
       name: "xtcpd",
       dependencies: [
-        "Config", "Records", "IO", "Pipelines",
+        "Config", "Records", "IO", "Sinks", "Pipelines",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ]),

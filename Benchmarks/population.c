@@ -30,16 +30,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "netns-directory.h"
 #include "population.h"
 
 #define CHUNK_CONNECTIONS 9000
 #define MAX_NAMESPACES 4096
 #define MAX_WORKERS 4096
 
-static const char *const netns_directory = "/run/netns";
-
 static void namespace_path(char *path, size_t size, const struct plan *plan, int index) {
-  snprintf(path, size, "%s/%s%d", netns_directory, plan->prefix, index);
+  snprintf(path, size, "%s/%s%d", NETNS_DIRECTORY, plan->prefix, index);
 }
 
 static void unmount_namespaces(const struct plan *plan) {
@@ -139,7 +138,7 @@ static void print_ready(const struct plan *plan, const struct namespace_facts *f
   printf("{\"ready\":true,\"pid\":%d,\"namespaces\":[", getpid());
   for (int i = 0; i < plan->namespaces; i++)
     printf("%s{\"name\":\"%s%d\",\"path\":\"%s/%s%d\",\"inode\":%llu,\"cookie\":%llu}", i ? "," : "", plan->prefix, i,
-           netns_directory, plan->prefix, i, (unsigned long long)facts[i].inode, (unsigned long long)facts[i].cookie);
+           NETNS_DIRECTORY, plan->prefix, i, (unsigned long long)facts[i].inode, (unsigned long long)facts[i].cookie);
   printf("],\"workers\":[");
   for (int i = 0; i < count; i++) printf("%s%d", i ? "," : "", workers[i]);
   printf("]}\n");
@@ -211,7 +210,7 @@ int main(int count, char **values) {
   struct plan plan = {.namespaces = 1, .rate = 100};
   read_options(count, values, &plan);
   raise_descriptor_limit();
-  mkdir("/run/netns", 0755);
+  if (prepare_netns_directory()) die("make %s a shared mount", NETNS_DIRECTORY);
 
   sigset_t watched;
   sigemptyset(&watched);

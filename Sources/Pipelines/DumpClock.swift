@@ -27,9 +27,6 @@ struct DumpClock {
     if ours > timeout { return .heldTooLong }
     return now - started - ours > timeout ? .timedOut : .inTime
   }
-
-  /// The earliest moment at which a verdict other than `inTime` is possible if nothing holds the dump up from now on.
-  func deadline(held: Int64, timeout: Int64) -> Int64 { started + (held - heldBefore) + timeout + 1 }
 }
 
 /// When the kernel filled the datagrams of a dump.
@@ -52,7 +49,8 @@ struct FillClock {
   ///   - completed: wall clock when the system call that received it returned.
   mutating func datagramReceived(submitted: Int64, completed: Int64) -> Int64 {
     defer { filledAt = completed }
-    return filledAt == completed ? submitted : filledAt
+    // What completed in an earlier submission may be taken in after a later one.
+    return filledAt == completed ? min(submitted, completed) : filledAt
   }
 }
 

@@ -11,16 +11,23 @@ final class EventLoop {
   private var drainUntil: Int64?
   private var isDue: [Bool]
 
-  /// What the poller reports the stop request as; pipelines are reported by their index.
-  private static let stopToken = UInt64.max
+  private let directory: NamespaceDirectory
 
-  init(pipelines: [Pipeline], stop: Wakeup, drainTimeout: Int64) throws(SystemError) {
+  /// What the poller reports the stop request and a change of mounts as; pipelines are reported by their index.
+  private static let stopToken = UInt64.max
+  private static let mountsToken = UInt64.max - 1
+
+  init(
+    pipelines: [Pipeline], directory: NamespaceDirectory, stop: Wakeup, drainTimeout: Int64
+  ) throws(SystemError) {
+    self.directory = directory
     self.pipelines = pipelines
     self.stop = stop
     self.drainTimeout = drainTimeout
     isDue = pipelines.map { _ in true }
     let poller = try Poller()
     try poller.add(stop.pollable, token: EventLoop.stopToken)
+    try poller.add(directory.mountsPollable, .exceptional, token: EventLoop.mountsToken)
     for (index, pipeline) in pipelines.enumerated() { try poller.add(pipeline.port.pollable, token: UInt64(index)) }
     self.poller = poller
   }
@@ -36,7 +43,9 @@ final class EventLoop {
       if pipelines.allSatisfy({ $0.isFinished }) { return }
       if let drainUntil, MonotonicTime.now().nanoseconds >= drainUntil { return }
       try sleep()
-      if drainUntil == nil, stop.drain() {
+      if stop.drain() {
+        // Who asks twice does not want to wait.
+        if drainUntil != nil { return }
         drainUntil = MonotonicTime.now().nanoseconds + drainTimeout
         for (index, pipeline) in pipelines.enumerated() {
           pipeline.stop()
@@ -57,7 +66,11 @@ final class EventLoop {
     let isBusy = pipelines.contains { $0.port.hasPending }
     let deadline = isBusy ? MonotonicTime(nanoseconds: 0) : drainUntil.map { MonotonicTime(nanoseconds: $0) }
     try poller.wait(until: deadline) { token, _ in
-      if token != EventLoop.stopToken { isDue[Int(token)] = true }
+      switch token {
+      case EventLoop.stopToken: break
+      case EventLoop.mountsToken: directory.markStale()
+      default: isDue[Int(token)] = true
+      }
     }
   }
 }

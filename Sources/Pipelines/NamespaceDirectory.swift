@@ -49,7 +49,10 @@ final class NamespaceDirectory {
     report(discovery.tally)
   }
 
-  /// A namespace of the table has gone, or its path means another one: the next poll scans first.
+  /// For the loop's poller: exceptional after a change of any mount, with which namespaces get and lose names.
+  var mountsPollable: Int32 { discoverer.mountsPollable }
+
+  /// A namespace of the table has gone, its path means another one, or mounts have changed: the next poll scans first.
   func markStale() { lastScan = nil }
 
   /// The inode of the namespace that a process is in; nil if there is no such process or it may not be looked at.

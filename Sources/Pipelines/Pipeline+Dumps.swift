@@ -88,9 +88,10 @@ extension Pipeline {
     let completedAt = completion.completedAt
     if let buffer = completion.takeBuffer() {
       let filled = dump.pointee.fill.datagramReceived(submitted: submitted, completed: completedAt)
-      dump.pointee.queued += 1
       if received.push(ReceivedDatagram(buffer: buffer, slot: slot, timestamp: filled)) != nil {
         endDump(slot, .malformed)
+      } else {
+        dump.pointee.queued += 1
       }
     } else if result < 0, result != -ENOBUFS, dump.pointee.end == nil {
       endDump(slot, .failed(SystemError("recv", errno: -result)))

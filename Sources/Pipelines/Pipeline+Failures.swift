@@ -82,6 +82,8 @@ extension Pipeline {
   func sinkChanged(_ sink: any Sink) {
     switch sink.state {
     case .up: log.notice("sink \(sink.name) works again")
+    case .failing(let reason) where sink.tally.dropped[.closed] > 0:
+      log.notice("sink \(sink.name): its reader has gone, what comes is dropped and counted: \(reason)")
     case .failing(let reason): log.warning("sink \(sink.name): \(reason); what it cannot take is dropped and counted")
     }
   }

@@ -29,7 +29,6 @@ extension Pipeline {
   /// The poll is over when every chosen namespace has been read or given up, and all that was received has been encoded.
   func endPollIfDone(now: Int64) {
     guard isPolling, nextNamespace >= choice.indices.count, dumps.count == 0, received.isEmpty else { return }
-    isPolling = false
     if plan.batchMaxAge == 0 || isStopping { for encoding in encodings { encoding.ship() } }
     countPoll()
     logPoll(duration: now - pollStarted)
@@ -37,7 +36,9 @@ extension Pipeline {
     if let limit = plan.pollLimit, poll.sequence >= limit { stop() }
   }
 
-  private func countPoll() {
+  /// Counts the poll under its result, and how its dumps ended.
+  func countPoll() {
+    isPolling = false
     counters.dumps.add(pollEnds)
     counters.namespaces = UInt64(choice.indices.count)
     if isBlind {

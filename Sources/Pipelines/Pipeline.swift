@@ -115,21 +115,27 @@ final class Pipeline {
   func stop() {
     guard !isStopping else { return }
     isStopping = true
+    if isPolling { pollEnds.interrupted += UInt64(choice.indices.count - nextNamespace) }
     nextNamespace = choice.indices.count
     for slot in 0..<dumps.capacity { endDump(slot, .interrupted) }
   }
 
   /// Lets go of the port, and drops by name what could not be delivered before.
   func close() {
-    for encoding in encodings { encoding.ship() }
+    stop()
     port.tearDown()
     for sink in sinks { sink.abandon() }
+    // A datagram that some encodings are through with is encoded by all, so that the counters agree: batches go free at once now.
+    for _ in 0..<plan.receiveBuffers where !received.isEmpty { encodeReceived() }
+    for encoding in encodings { encoding.ship() }
+    if isPolling { countPoll() }
     publishTotals()
   }
 
   private func handle(_ completion: consuming Completion) {
     switch completion.owner {
-    case Owner.timer: if completion.result != -ECANCELED { timerFired() }
+    // One that was cancelled for a sooner one may fire all the same.
+    case Owner.timer: if completion.token == armedTimer?.token { timerFired() }
     case Owner.sinks...: sinks[Int(completion.owner - Owner.sinks)].handle(completion)
     default: handleDump(completion)
     }

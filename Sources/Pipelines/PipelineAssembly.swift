@@ -15,11 +15,38 @@ struct PipelineAssembly {
   /// Works out all that needs neither rights nor the kernel.
   func check() throws(StartError) {
     for plan in plans { _ = try makeEncodings(plan) }
+    try checkStreams()
+  }
+
+  /// Standard output and error take the bytes of one sink: those of two would tear each other's rows apart.
+  private func checkStreams() throws(StartError) {
+    let sinks = settings.pipelines.flatMap { pipeline in pipeline.sinks.map { (pipeline.name, $0) } }
+    for (kind, place) in [(SinkKind.stdout, "standard output"), (SinkKind.stderr, "standard error")] {
+      let users = sinks.filter { $0.1.kind == kind }.map { "\($0.1.name) of pipeline \($0.0)" }
+      if users.count > 1 {
+        throw .configuration(
+          "\(users.count) sinks write to \(place): \(users.joined(separator: ", ")); keep one of them, or use files")
+      }
+    }
+  }
+
+  /// The host's namespaces are those that the host's processes are in: where `paths.proc` shows a container's processes, a name
+  /// such as `host` would be false.
+  func checkRights(_ facts: HostFacts) throws(StartError) {
+    guard facts.seesHostProcesses == false, !options.ownNamespaceOnly else { return }
+    for pipeline in settings.pipelines where pipeline.namespaces.include.contains(where: { $0 == .host || $0 == .all })
+    {
+      throw .missingRight(
+        "pipeline \(pipeline.name) selects the host's namespaces, but PID 1 under \(settings.global.paths.proc) is only this "
+          + "container's; run with the host's PID namespace (docker --pid=host, hostPID: true), mount the host's /proc and name it "
+          + "in global.paths.proc, or select namespaces by name or path")
+    }
   }
 
   /// - Throws: the first thing that stands in the way. Nothing has been read or written then.
-  func build() throws(StartError) -> [Pipeline] {
-    let directory = try makeDirectory()
+  func build(directory: NamespaceDirectory) throws(StartError) -> [Pipeline] {
+    try checkStreams()
+    raiseLockedMemory()
     var pipelines: [Pipeline] = []
     for plan in plans { pipelines.append(try build(plan, directory: directory)) }
     return pipelines
@@ -54,9 +81,12 @@ struct PipelineAssembly {
     }
   }
 
-  private func makeDirectory() throws(StartError) -> NamespaceDirectory {
+  func makeDirectory() throws(StartError) -> NamespaceDirectory {
     let paths = settings.global.paths
     let discovery = settings.global.discovery
+    var log = log
+    // Who reads its own namespace misses nothing of the others.
+    if options.ownNamespaceOnly { log.logLevel = .error }
     do throws(SystemError) {
       let discoverer = try NamespaceDiscoverer(
         paths: NamespacePaths(proc: paths.proc, netns: paths.netns), maxNamespaces: discovery.maxNamespaces)
@@ -79,6 +109,15 @@ struct PipelineAssembly {
       case .system, .descriptorsExhausted: throw .system("pipeline \(plan.name): \(error)")
       default: throw .missingRight("pipeline \(plan.name): \(error)")
       }
+    }
+  }
+
+  /// Rings need locked memory unless CAP_IPC_LOCK is there. Where the limit may not be raised, a ring that does not fit says so.
+  private func raiseLockedMemory() {
+    do throws(SystemError) {
+      try ResourceLimits.raiseLockedMemory(to: 8 << 20)
+    } catch {
+      log.debug("RLIMIT_MEMLOCK stays as it is: \(error)")
     }
   }
 
@@ -161,8 +200,7 @@ extension StartError {
 
 extension HostIdentity {
   /// This host as its rows name it.
-  init(_ global: GlobalSettings, version: String) {
-    let facts = HostFacts.current(proc: global.paths.proc)
+  init(_ global: GlobalSettings, _ facts: HostFacts, version: String) {
     self.init(
       hostname: global.hostname ?? facts.hostname, location: global.location, bootID: facts.bootID,
       machineID: facts.machineID, daemonVersion: version, kernelRelease: facts.kernelRelease)

@@ -35,6 +35,9 @@ public struct PipelineTotals: Sendable, Equatable {
   /// Every namespace that still existed was read to its end.
   public var isWhole: Bool { counters.failedPolls == 0 && counters.dumps.incomplete == counters.dumps.vanished }
 
+  /// Rows were dropped although somebody wanted to have them: a reader that has gone has seen enough.
+  public var hasLostRows: Bool { sinks.contains { $0.tally.dropped.total > $0.tally.dropped[.closed] } }
+
   /// Nil if the sums of rule 1 agree, else a sentence that says which do not.
   public var imbalance: String? {
     let rows = counters.rows

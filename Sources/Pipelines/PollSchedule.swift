@@ -40,7 +40,10 @@ struct PollSchedule {
     case .wall:
       // The wall clock may have been stepped, or read a little early: a tick is never nearer than half an interval.
       var wait = PollSchedule.wait(interval, alignment, wall: wall)
-      if wait < interval / 2 { wait += interval }
+      if wait < interval / 2 {
+        wait += interval
+        if late >= interval / 2 { skipped += 1 }
+      }
       nextTick = monotonic + wait
     }
     return !busy

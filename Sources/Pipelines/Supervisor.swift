@@ -99,16 +99,21 @@ public final class Supervisor: Sendable {
 
   private func runLoop() -> Ending {
     let pipelines: [Pipeline]
+    let directory: NamespaceDirectory
     do throws(StartError) {
-      let host = HostIdentity(settings.global, version: options.version)
-      pipelines = try PipelineAssembly(settings: settings, options: options, host: host, log: log).build()
+      let facts = HostFacts.current(proc: settings.global.paths.proc)
+      let host = HostIdentity(settings.global, facts, version: options.version)
+      let assembly = PipelineAssembly(settings: settings, options: options, host: host, log: log)
+      try assembly.checkRights(facts)
+      directory = try assembly.makeDirectory()
+      pipelines = try assembly.build(directory: directory)
     } catch {
       return .notStarted(error)
     }
     state.withLock { $0.boards = pipelines.map { $0.board } }
     do throws(SystemError) {
       let loop = try EventLoop(
-        pipelines: pipelines, stop: stopRequest, drainTimeout: options.drainTimeout.nanoseconds)
+        pipelines: pipelines, directory: directory, stop: stopRequest, drainTimeout: options.drainTimeout.nanoseconds)
       try loop.run()
       return .stopped
     } catch {

@@ -7,6 +7,8 @@ public final class FileSink: Sink {
   private var file: AppendFile
   private var writer: StreamWriter
   private var reopenError: FileError?
+  /// Bytes of the file when a part of a batch had been written and the rest was refused.
+  private var sizeWhenCut = 0
 
   public var state: SinkState {
     if let reopenError { .failing("\(reopenError)") } else { writer.state }
@@ -20,7 +22,7 @@ public final class FileSink: Sink {
   public init(name: String, path: String, mode: UInt32, _ output: SinkOutput) throws(FileError) {
     self.name = name
     file = try AppendFile(path: path, mode: mode)
-    writer = StreamWriter(output, descriptor: file.raw, needsHeader: file.isEmpty, place: path)
+    writer = StreamWriter(output, descriptor: file.raw, needsHeader: file.size == 0, place: path)
   }
 
   public func accept(_ batch: consuming SharedLease<Batch>) {
@@ -29,20 +31,34 @@ public final class FileSink: Sink {
     writer.pump()
   }
 
-  public func handle(_ completion: consuming Completion) { writer.finishWrite(result: completion.result) }
+  public func handle(_ completion: consuming Completion) {
+    writer.finishWrite(result: completion.result)
+    if writer.isCut { sizeWhenCut = file.size }
+  }
 
-  public func resume() { writer.pump() }
+  public func resume() {
+    // A cut batch waits for room on a disk that may never have any, while its path may name a file on another by now.
+    if writer.isCut { reopenIfReplaced() }
+    writer.pump()
+  }
 
-  public func abandon() { writer.abandon(.shutdown) }
+  public func abandon() {
+    // The next start appends to whole rows.
+    if writer.bytesOfCutBatch > 0 { file.removeTail(writer.bytesOfCutBatch) }
+    writer.abandon(.shutdown)
+  }
 
-  /// A rotated file is noticed at the next batch: one lstat(2) a batch. The old file is kept for as long as the new one cannot be
+  /// A rotated file is noticed at the next batch: two calls of stat(2) a batch. The old file is kept for as long as the new one cannot be
   /// opened.
   private func reopenIfReplaced() {
     guard writer.mayExchange else { return }
     do throws(FileError) {
-      if file.isReplaced {
-        try file.reopen()
-        writer.exchange(file.raw, needsHeader: file.isEmpty)
+      let isReplaced = file.isReplaced
+      if isReplaced { try file.reopen() }
+      // A file that was emptied in place (copytruncate) begins anew as well, and so does the batch whose first part went with it.
+      let size = file.size
+      if isReplaced || size == 0 || (writer.isCut && size < sizeWhenCut) {
+        writer.exchange(file.raw, needsHeader: size == 0)
       }
       reopenError = nil
     } catch {

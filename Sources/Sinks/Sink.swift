@@ -100,7 +100,7 @@ public protocol Sink: AnyObject {
   func handle(_ completion: consuming Completion)
   /// Starts what could not be started before because the port had no free operation. Called once a turn.
   func resume()
-  /// Counts all that is still held as dropped by shutdown and lets go of it. Called once, when draining has ended and
-  /// before the port is torn down.
+  /// Counts all that is still held, and all that still comes, as dropped by shutdown. Called when draining has ended and the
+  /// port's operations are over.
   func abandon()
 }

@@ -4,8 +4,8 @@ import IO
 /// Writes batches, in order and whole, to one descriptor through a port: one write in flight, the rest queued.
 ///
 /// When the kernel refuses (a full disk), what is queued is dropped by name and the next batch tries again, so delivery
-/// resumes by itself. A batch of which a part is out already is kept until its rest is out: the output never holds half a row
-/// followed by another. The queue needs no bound of its own: it holds shares of pool batches, of which there are only so many.
+/// resumes by itself. A batch of which a part is out already is kept, and its rest is tried once a second: the output never holds
+/// half a row followed by another. The queue needs no bound of its own: it holds shares of pool batches, of which there are only so many.
 struct StreamWriter: ~Copyable {
   /// What is being written.
   private enum Segment { case none, header, batch }
@@ -24,7 +24,12 @@ struct StreamWriter: ~Copyable {
   private var segment = Segment.none
   private var progress = WriteProgress(total: 0)
   private var writing = false
-  private var broken = false
+  /// The batch in hand is cut; its rest is tried again at this time. Until then what comes is dropped under this name: a disk that
+  /// is full must not hold up the dump, and with it the other sinks.
+  private var cut: (retryAt: MonotonicTime, reason: DropReason)?
+  /// Nothing is written any more; what comes is dropped under this name.
+  private var closedFor: DropReason?
+  private static let retryInterval = Duration.seconds(1)
 
   /// - Parameters:
   ///   - needsHeader: false when the output has one already.
@@ -44,31 +49,41 @@ struct StreamWriter: ~Copyable {
   deinit { header.deallocate() }
 
   /// Nothing is queued, cut or being written.
-  var isIdle: Bool { segment == .none && queue.isEmpty }
+  var isIdle: Bool { segment == .none && current == nil && queue.isEmpty }
 
-  /// Between two segments: the only moment at which the descriptor may be exchanged.
-  var mayExchange: Bool { segment == .none }
+  /// Between two segments, or waiting with one that is cut: the moments at which the descriptor may be exchanged.
+  var mayExchange: Bool { !writing && (segment == .none || isCut) }
 
-  /// Goes on with another descriptor, whose output is new or already has its header.
+  /// A part of a batch is out, and its rest is not taken for now.
+  var isCut: Bool { cut != nil }
+
+  /// Bytes at the end of the output that belong to a batch that is cut.
+  var bytesOfCutBatch: Int { isCut && segment == .batch ? progress.written : 0 }
+
+  /// Goes on with another descriptor, whose output is new or already has its header. A batch in hand is written to it whole.
   mutating func exchange(_ descriptor: Int32, needsHeader: Bool) {
     self.descriptor = descriptor
     headerIsDue = needsHeader && !header.isEmpty
+    segment = .none
+    cut = nil
+    closedFor = nil
   }
 
   /// Takes a batch. `pump` starts its writing.
   mutating func accept(_ batch: consuming SharedLease<Batch>) {
     let rows = UInt64(batch.value.rows)
     tally.accepted += rows
-    if broken {
-      tally.dropped[.closed] += rows
+    if let reason = closedFor ?? cut?.reason {
+      tally.dropped[reason] += rows
     } else if let refused = queue.push(batch) {
       drop(refused, .failed)
     }
   }
 
-  /// Starts the next write if none is in flight.
+  /// Starts the next write if none is in flight and it is not too early for another attempt.
   mutating func pump() {
-    guard !writing, !broken else { return }
+    guard !writing, closedFor == nil else { return }
+    if let cut, MonotonicTime.now() < cut.retryAt { return }
     if segment == .none, !beginSegment() { return }
     let rest = segmentBytes(from: progress.written)
     writing = port.write(descriptor, rest, owner: owner) != nil
@@ -82,26 +97,29 @@ struct StreamWriter: ~Copyable {
     case .more: break
     case .complete:
       state = .up
+      cut = nil
       endSegment()
     case .refused(let code):
       fail(code)
-      if segment == .batch { dropCurrent(DropReason(writeError: code)) }
+      dropCurrent(DropReason(writeError: code))
       segment = .none
       dropQueue(DropReason(writeError: code))
     case .cut(let code):
       fail(code)
       dropQueue(DropReason(writeError: code))
-      return  // The next batch that comes tries the rest again.
+      cut = (MonotonicTime.now().advanced(by: Self.retryInterval), DropReason(writeError: code))
     case .broken(let code):
       fail(code)
-      broken = true
       abandon(.closed)
     }
     pump()
   }
 
-  /// Lets go of everything, counted under `reason`. No write may be in flight when the batches' memory goes away.
+  /// Lets go of everything, and of what still comes, counted under `reason`. No write may be in flight: the kernel reads the
+  /// batches' memory until a write has completed.
   mutating func abandon(_ reason: DropReason) {
+    closedFor = reason
+    cut = nil
     dropCurrent(reason)
     segment = .none
     dropQueue(reason)
@@ -110,15 +128,10 @@ struct StreamWriter: ~Copyable {
   // MARK: Segments
 
   private mutating func beginSegment() -> Bool {
-    if queue.isEmpty { return false }
-    if headerIsDue {
-      segment = .header
-      progress = WriteProgress(total: header.count)
-    } else if let next = queue.pop() {
-      segment = .batch
-      progress = WriteProgress(total: next.value.end - next.value.start)
-      current = consume next
-    }
+    if current == nil { current = queue.pop() }
+    guard current != nil else { return false }
+    segment = headerIsDue ? .header : .batch
+    progress = WriteProgress(total: headerIsDue ? header.count : bytesOfCurrent(from: 0).count)
     return true
   }
 

@@ -27,7 +27,9 @@ struct Decode: ParsableCommand {
   @Option(name: [.short, .long], help: "The format of the file; auto looks at its first bytes.")
   var inputFormat: InputFormat = .auto
 
-  @Option(name: [.short, .long], help: "Only these columns, in this order, separated by commas (table, csv, tsv).")
+  @Option(
+    name: [.short, .long], help: "Only these columns, in this order, separated by commas (table, csv, tsv).",
+    transform: ColumnList.init(parsing:))
   var columns: ColumnList?
 
   @Option(
@@ -57,7 +59,10 @@ struct Decode: ParsableCommand {
   private func decode(_ bytes: UnsafeRawBufferPointer) throws {
     guard let kind = inputFormat.kind ?? RecordFileKind.detect(bytes) else {
       if bytes.isEmpty { return }
-      printError("\(file): neither a record file nor a netlink capture; name its format with --input-format")
+      printError(
+        "\(file): neither a record file nor a netlink capture that can be told by its first bytes; decode reads "
+          + "\(RecordFileKind.allCases.map(\.rawValue).joined(separator: ", ")) (name it with --input-format), not text formats"
+      )
       throw ExitCode.failure
     }
     var encoder = try RecordEncoder(

@@ -46,12 +46,16 @@ enum OutputFormat: ExpressibleByArgument, Equatable {
 }
 
 /// Record columns separated by commas.
-struct ColumnList: ExpressibleByArgument {
+struct ColumnList {
   let names: [String]
 
-  init?(argument: String) {
+  /// - Throws: which column there is not.
+  init(parsing argument: String) throws {
     names = argument.split(separator: ",").map(String.init)
-    guard !names.isEmpty, names.allSatisfy({ RecordSchema.columnNames.contains($0) }) else { return nil }
+    for name in names where !RecordSchema.columnNames.contains(name) {
+      throw ValidationError("there is no column '\(name)'; xtcpd schema fields lists them")
+    }
+    if names.isEmpty { throw ValidationError("--columns needs at least one column") }
   }
 
   /// - Throws: what to tell somebody who asks for columns where every row has all.
@@ -63,16 +67,20 @@ struct ColumnList: ExpressibleByArgument {
 }
 
 /// Socket states separated by commas.
-struct StateList: ExpressibleByArgument {
+struct StateList {
   let names: Set<StateName>
 
-  init?(argument: String) {
+  /// - Throws: which state there is not.
+  init(parsing argument: String) throws {
     var names: Set<StateName> = []
     for word in argument.split(separator: ",") {
-      guard let name = StateName(rawValue: word.lowercased().replacing("-", with: "_")) else { return nil }
+      guard let name = StateName(rawValue: word.lowercased().replacing("-", with: "_")) else {
+        let known = StateName.allCases.map(\.rawValue).joined(separator: ", ")
+        throw ValidationError("there is no state '\(word)'; there are \(known)")
+      }
       names.insert(name)
     }
-    guard !names.isEmpty else { return nil }
+    if names.isEmpty { throw ValidationError("--states needs at least one state") }
     self.names = names
   }
 }

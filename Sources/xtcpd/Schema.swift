@@ -1,5 +1,7 @@
 import ArgumentParser
 import Config
+import Glibc
+import IO
 import Records
 
 /// `xtcpd schema`: what is generated from the list of fields and the list of settings.
@@ -20,12 +22,22 @@ struct Schema: ParsableCommand {
   @Argument(help: "proto, clickhouse, fields or config.")
   var kind: Kind
 
-  func run() {
-    switch kind {
-    case .proto: print(SchemaText.proto(), terminator: "")
-    case .clickhouse: print(SchemaText.clickhouse(), terminator: "")
-    case .fields: print(SchemaText.fieldsMarkdown(), terminator: "")
-    case .config: print(JSONSchema.text(), terminator: "")
+  func run() throws {
+    signal(SIGPIPE, SIG_IGN)
+    var text =
+      switch kind {
+      case .proto: SchemaText.proto()
+      case .clickhouse: SchemaText.clickhouse()
+      case .fields: SchemaText.fieldsMarkdown()
+      case .config: JSONSchema.text()
+      }
+    do {
+      try text.withUTF8 { try Streams.writeAll(UnsafeRawBufferPointer($0), to: STDOUT_FILENO) }
+    } catch let error as SystemError where error.errno == EPIPE {
+      // The reader has seen enough.
+    } catch {
+      printError("standard output: \(error)")
+      throw ExitCode.failure
     }
   }
 }

@@ -18,7 +18,7 @@ struct Snapshot: ParsableCommand {
         sudo xtcpd snapshot --all --format jsonl | jq ...      the whole record
         xtcpd snapshot --states established,time_wait --format csv --columns inet_diag_msg_socket_source,tcp_info_rtt
 
-      Exit code 1: some namespace could not be read to its end; standard error says which.
+      Exit code 1: some namespace could not be read to its end, or the output not written; standard error says which.
       """)
 
   @Flag(name: [.short, .long], help: "Every network namespace of the host.")
@@ -28,10 +28,13 @@ struct Snapshot: ParsableCommand {
   var format: OutputFormat?
 
   @Option(
-    name: [.short, .long], help: "Only these socket states, separated by commas: established, listen, time_wait, ...")
+    name: [.short, .long], help: "Only these socket states, separated by commas: established, listen, time_wait, ...",
+    transform: StateList.init(parsing:))
   var states: StateList?
 
-  @Option(name: [.short, .long], help: "Only these columns, in this order, separated by commas (table, csv, tsv).")
+  @Option(
+    name: [.short, .long], help: "Only these columns, in this order, separated by commas (table, csv, tsv).",
+    transform: ColumnList.init(parsing:))
   var columns: ColumnList?
 
   @Option(help: "auto, io_uring or syscall.")
@@ -51,7 +54,7 @@ struct Snapshot: ParsableCommand {
     options.asTable = output == .table
     let daemon = Daemon(settings: settings(output), options: options, log: log)
     let totals = try daemon.run(signals)
-    if totals.contains(where: { !$0.isWhole }) { throw ExitCode.failure }
+    if totals.contains(where: { !$0.isWhole || $0.hasLostRows }) { throw ExitCode.failure }
   }
 
   private func settings(_ output: OutputFormat) -> Settings {

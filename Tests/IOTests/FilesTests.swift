@@ -79,7 +79,7 @@ import Testing
     let directory = try TemporaryDirectory()
     let path = directory.file("log")
     var file = try AppendFile(path: path)
-    func isEmpty() -> Bool { file.isEmpty }
+    func isEmpty() -> Bool { file.size == 0 }
     #expect(isEmpty())
     #expect(write(file.raw, "one", 3) == 3)
     #expect(!isEmpty())

@@ -13,6 +13,8 @@ import Testing
     let port: any IO.Port
     let pool: BatchPool
     let directory: URL
+    /// Writes that have completed.
+    private(set) var completions = 0
 
     init(_ choice: PortChoice, batches: Int = 4) throws {
       port = try openPort(choice, PortOptions(receiveBuffers: 1, operations: 8)).port
@@ -57,9 +59,14 @@ import Testing
       }
     }
 
+    /// What a pipeline does in a turn.
     func turn(_ sink: any Sink) throws {
+      _ = try port.reap(limit: 16) {
+        completions += 1
+        sink.handle($0)
+      }
+      sink.resume()
       try port.submit()
-      _ = try port.reap(limit: 16) { sink.handle($0) }
     }
   }
 
@@ -182,6 +189,78 @@ import Testing
     #expect(lines.count == Int(sink.tally.delivered), "what is counted as delivered is in the file")
     #expect(lines.allSatisfy { $0.utf8.count == 99 && $0.hasPrefix("row ") }, "no line is cut or joined")
     #expect(lines.contains { $0.hasPrefix("row 1109 ") }, "delivery resumed")
+  }
+
+  /// A small tmpfs with a file sink on it whose first batch is cut by a lack of room.
+  func withCutBatch(_ mode: PortChoice, _ body: (Bench, FileSink, _ path: String, _ ballast: String) throws -> Void)
+    throws
+  {
+    let bench = try Bench(mode)
+    let mount = bench.directory.appending(path: "small").path
+    try FileManager.default.createDirectory(atPath: mount, withIntermediateDirectories: true)
+    try run("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", mount)
+    defer { try? run("umount", "-l", mount) }
+    try Data(count: 32_768).write(to: URL(fileURLWithPath: mount + "/ballast"))
+    let sink = try FileSink(name: "f", path: mount + "/out", mode: 0o640, bench.output(header: "head\n"))
+    #expect(bench.offer((0..<500).map { Self.text($0) }.joined(), rows: 500, to: sink))
+    try bench.drain(sink, seconds: 0.2)
+    guard case .failing = sink.state else {
+      Issue.record("the batch was not cut")
+      return
+    }
+    try body(bench, sink, mount + "/out", mount + "/ballast")
+  }
+
+  /// Every line of the file, which must begin with the header.
+  static func rows(_ path: String) throws -> [Substring] {
+    let lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
+    #expect(lines.first == "head")
+    #expect(lines.dropFirst().allSatisfy { $0.utf8.count == 99 && $0.hasPrefix("row ") }, "a line is cut or joined")
+    return Array(lines.dropFirst())
+  }
+
+  @Test(arguments: modes) func aCutBatchIsTriedOnceASecondNotAllTheTime(mode: PortChoice) throws {
+    try withCutBatch(mode) { bench, sink, _, _ in
+      let before = bench.completions
+      let end = MonotonicTime.now().advanced(by: .milliseconds(1500))
+      while MonotonicTime.now() < end { try bench.turn(sink) }
+      #expect((1...4).contains(bench.completions - before), "\(bench.completions - before) writes in 1.5 s")
+    }
+  }
+
+  @Test(arguments: modes) func theRestOfACutBatchFollowsWhenThereIsRoom(mode: PortChoice) throws {
+    try withCutBatch(mode) { bench, sink, path, ballast in
+      try FileManager.default.removeItem(atPath: ballast)
+      try bench.drain(sink)
+      #expect(try Self.rows(path).count == 500)
+      #expect(sink.tally.delivered == 500)
+      #expect(sink.state == .up)
+    }
+  }
+
+  @Test(arguments: modes) func aFileThatIsRemovedOrEmptiedGetsACutBatchFromItsBeginning(mode: PortChoice) throws {
+    for empty in [false, true] {
+      try withCutBatch(mode) { bench, sink, path, ballast in
+        if empty { #expect(truncate(path, 0) == 0) } else { try FileManager.default.removeItem(atPath: path) }
+        try FileManager.default.removeItem(atPath: ballast)
+        try bench.drain(sink)
+        #expect(try Self.rows(path).count == 500)
+        #expect(sink.tally.delivered == 500)
+      }
+    }
+  }
+
+  @Test(arguments: modes) func whatIsGivenUpAtTheEndLeavesNoHalfRow(mode: PortChoice) throws {
+    try withCutBatch(mode) { bench, sink, path, _ in
+      bench.port.tearDown()
+      sink.abandon()
+      let rows = try Self.rows(path)
+      #expect(rows.isEmpty)
+      #expect(sink.tally.dropped[.shutdown] == 500)
+      #expect(bench.offer("late\n", rows: 1, to: sink))
+      #expect(sink.tally.dropped[.shutdown] == 501, "what still comes is counted too")
+      #expect(bench.freeBatches == 4)
+    }
   }
 
   @Test(arguments: modes) func aSlowPipeGetsEverythingAndHoldsBatchesBack(mode: PortChoice) throws {

@@ -3,7 +3,7 @@ import Glibc
 
 /// What identifies this host and this boot in every record.
 public struct HostFacts: Equatable, Sendable {
-  /// The UTS node name of PID 1 under `proc` where it can be had, else of this process (they differ in a container).
+  /// The environment's NODE_NAME; without it the UTS node name of PID 1 under `proc` where it can be had, else of this process (they differ in a container).
   public var hostname: String
   /// Differs after every boot: /proc/sys/kernel/random/boot_id, a UUID.
   public var bootID: String
@@ -47,6 +47,8 @@ public struct HostFacts: Equatable, Sendable {
   }
 
   private static func hostname(proc: String) -> String {
+    // What Kubernetes tells a pod of the node it runs on (`fieldRef: spec.nodeName`).
+    if let node = getenv("NODE_NAME"), node.pointee != 0 { return String(cString: node) }
     let own = uname { $0.nodename }
     guard let first = inode("\(proc)/1/ns/uts"), let mine = inode("/proc/thread-self/ns/uts"), first != mine else {
       return own

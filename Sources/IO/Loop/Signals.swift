@@ -28,10 +28,11 @@ public enum Signal: Sendable, CaseIterable {
 public struct SignalReader: ~Copyable {
   private let descriptor: Descriptor
 
-  /// Blocks all of `Signal` on the calling thread, ignores SIGPIPE in the process (a gone reader is EPIPE then), and
-  /// opens the reader.
+  /// Blocks all of `Signal` on the calling thread, ignores SIGPIPE and SIGXFSZ in the process (a gone reader is EPIPE then, a file
+  /// at its size limit EFBIG), and opens the reader.
   public init() throws(SystemError) {
     signal(SIGPIPE, SIG_IGN)
+    signal(SIGXFSZ, SIG_IGN)
     var set = sigset_t()
     sigemptyset(&set)
     for signal in Signal.allCases { sigaddset(&set, signal.number) }

@@ -111,10 +111,16 @@ public struct NamespaceDoor: ~Copyable {
   }
 
   /// Opens the first path that leads to the node in question; what is wrong with the last path tried is the error.
+  ///
+  /// A namespace that is named after its first mount is entered there or not at all: by any other way the rows would go on
+  /// carrying a name that may mean another namespace by now.
   private func open(_ namespace: Namespace) throws(EntryError) -> Descriptor {
     var failure = EntryError.vanished
-    for position in 0..<namespace.entrances.count {
-      let raw = retryingOnInterrupt { Glibc.open(namespace.entrances[position], O_RDONLY | O_CLOEXEC) }
+    let isNamedByMount = !namespace.isHost && !namespace.mounts.isEmpty
+    // Whoever owns the directory of a mount may have put a pipe there: opening never waits.
+    let flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY
+    for position in 0..<(isNamedByMount ? 1 : namespace.entrances.count) {
+      let raw = retryingOnInterrupt { Glibc.open(namespace.entrances[position], flags) }
       guard raw >= 0 else {
         let code = errno
         // A process that is gone is ENOENT, one that is going ESRCH; a path's directory may be gone as well.

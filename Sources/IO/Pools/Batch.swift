@@ -12,8 +12,6 @@ public struct Batch: ~Copyable {
   public var end = 0
   /// Rows between `start` and `end`.
   public var rows = 0
-  /// When the first row was put in; meaningless while `rows` is 0.
-  public var firstRow = MonotonicTime(nanoseconds: 0)
 
   /// Maps `byteCount` bytes, rounded up to whole pages. Fails as mmap(2) does.
   public init(byteCount: Int) throws(SystemError) {

@@ -25,6 +25,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../../../Benchmarks/netns-directory.h"
+
 enum { POOL = 40, MAX_ALIVE = 4096, SOCKETS = 3 };
 
 struct entry {
@@ -94,7 +96,7 @@ static void create(struct entry *entry, const char *prefix, unsigned number, int
                           .delete_at = now + lifetime};
   if (unshare(CLONE_NEWNET)) die("unshare");
   for (unsigned i = 0; i < 2; i++)
-    snprintf(entry->path[i], sizeof entry->path[i], "/run/netns/%s%u", prefix, (number * 2 + i) % POOL);
+    snprintf(entry->path[i], sizeof entry->path[i], NETNS_DIRECTORY "/%s%u", prefix, (number * 2 + i) % POOL);
   struct stat status;
   uint64_t cookie = 0;
   socklen_t length = sizeof cookie;
@@ -147,7 +149,7 @@ int main(int count, char **values) {
   }
   signal(SIGTERM, stop);
   signal(SIGINT, stop);
-  mkdir("/run/netns", 0755);
+  if (prepare_netns_directory()) die("make /run/netns a shared mount");
   int home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
   int64_t start = now_ns(), end = start + seconds * 1000000000, next = start;
   for (unsigned number = 0; !stopping && next < end; next += period) {
