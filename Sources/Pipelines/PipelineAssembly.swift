@@ -112,12 +112,12 @@ struct PipelineAssembly {
     }
   }
 
-  /// Rings need locked memory unless CAP_IPC_LOCK is there. Where the limit may not be raised, a ring that does not fit says so.
+  /// Rings need locked memory unless CAP_IPC_LOCK is there.
   private func raiseLockedMemory() {
     do throws(SystemError) {
       try ResourceLimits.raiseLockedMemory(to: 8 << 20)
     } catch {
-      log.debug("RLIMIT_MEMLOCK stays as it is: \(error)")
+      // It may not. A ring that does not fit says what is missing.
     }
   }
 
