@@ -147,8 +147,10 @@ def measure_daemon(folder, population, name, mode, polls, floors):
         floors.append(measure_floor(population, 1))
         ratios.append(cpu[-1] / floors[-1]["cpu_ns"])
     calls, allocated = daemon.allocations()
+    peak = status_of(daemon.process.pid)["VmHWM"]
     result = {"format": name, "mode": mode, "sockets": int(poll["sockets"]), "cpu_ns": statistics.median(cpu),
-              "ratio": statistics.median(ratios), "wall_ns": statistics.median(wall), "rss_kib": status_of(daemon.process.pid)["VmHWM"], "threads": threads,
+              "ratio": statistics.median(ratios), "wall_ns": statistics.median(wall), "rss_kib": peak,
+              "threads": threads,
               "allocations": (calls - calls_before) / polls, "allocated_bytes": (allocated - bytes_before) / polls}
     daemon.stop()
     return result
