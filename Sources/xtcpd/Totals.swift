@@ -40,7 +40,7 @@ extension PipelineTotals {
     ]
     var metadata: Logger.Metadata = ["pipeline": "\(name)", "complete_dumps": "\(dumps.complete)"]
     for (end, count) in ends where count > 0 { metadata[end] = "\(count)" }
-    log.info("dumps", metadata: metadata)
+    log.info("totals", metadata: metadata)
   }
 
   private func drops(of sink: SinkReport) -> Logger.Metadata {

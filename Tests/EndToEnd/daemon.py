@@ -85,14 +85,17 @@ class Daemon:
         assert code is None, f"xtcpd ended with {code}:\n" + "".join(self.raw[-20:])
 
     def totals(self):
-        """{pipeline: the totals logged at the end, with `sinks`: {sink: its totals}}. Only after stop()."""
+        """{pipeline: the totals logged at the end, with `sinks`: {sink: its totals} and `dumps`: how those ended that
+        did not reach their end}. Only after stop()."""
         totals = {}
         for entry in (entry for entry in self.log if entry["message"] == "totals"):
             numbers = {key: int(value) for key, value in entry.items() if value.isdigit()}
             if "sink" in entry:
                 totals[entry["pipeline"]]["sinks"][entry["sink"]] = numbers
+            elif "complete_dumps" in entry:
+                totals[entry["pipeline"]]["dumps"] = numbers
             else:
-                totals[entry["pipeline"]] = {**numbers, "sinks": {}}
+                totals[entry["pipeline"]] = {**numbers, "sinks": {}, "dumps": {}}
         return totals
 
     def check_totals(self):
