@@ -22,7 +22,7 @@ public final class FileSink: Sink {
   public init(name: String, path: String, mode: UInt32, _ output: SinkOutput) throws(FileError) {
     self.name = name
     file = try AppendFile(path: path, mode: mode)
-    writer = StreamWriter(output, descriptor: file.raw, needsHeader: file.size == 0, place: path)
+    writer = StreamWriter(output, descriptor: file.raw, needsHeader: FileSink.isNew(file), place: path)
   }
 
   public func accept(_ batch: consuming SharedLease<Batch>) {
@@ -33,7 +33,7 @@ public final class FileSink: Sink {
 
   public func handle(_ completion: consuming Completion) {
     writer.finishWrite(result: completion.result)
-    if writer.isCut { sizeWhenCut = file.size }
+    if writer.isCut { sizeWhenCut = file.size ?? 0 }
   }
 
   public func resume() {
@@ -57,12 +57,16 @@ public final class FileSink: Sink {
       if isReplaced { try file.reopen() }
       // A file that was emptied in place (copytruncate) begins anew as well, and so does the batch whose first part went with it.
       let size = file.size
-      if isReplaced || size == 0 || (writer.isCut && size < sizeWhenCut) {
-        writer.exchange(file.raw, needsHeader: size == 0)
+      let isCutShort = writer.isCut && size.map { $0 < sizeWhenCut } == true
+      if isReplaced || size == 0 || isCutShort {
+        writer.exchange(file.raw, needsHeader: FileSink.isNew(file))
       }
       reopenError = nil
     } catch {
       reopenError = error
     }
   }
+
+  /// Nothing is in it that a header should stand before. A pipe that has just been opened has a new reader.
+  private static func isNew(_ file: borrowing AppendFile) -> Bool { (file.size ?? 0) == 0 }
 }

@@ -108,6 +108,22 @@ import Testing
     #expect(try String(contentsOfFile: path, encoding: .utf8) == "head\nold\nnew\n")
   }
 
+  @Test(arguments: modes) func aNamedPipeGetsItsHeaderOnce(mode: PortChoice) throws {
+    let bench = try Bench(mode)
+    let path = bench.directory.appending(path: "pipe").path
+    #expect(mkfifo(path, 0o600) == 0)
+    let reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+    defer { close(reader) }
+    let sink = try FileSink(name: "f", path: path, mode: 0o640, bench.output(header: "head\n"))
+    for text in ["one\n", "two\n"] {
+      #expect(bench.offer(text, rows: 1, to: sink))
+      try bench.drain(sink)
+    }
+    var bytes = [UInt8](repeating: 0, count: 64)
+    let count = read(reader, &bytes, bytes.count)
+    #expect(String(decoding: bytes.prefix(max(0, count)), as: UTF8.self) == "head\none\ntwo\n")
+  }
+
   @Test(arguments: modes) func aRotatedFileIsReopenedWithItsHeader(mode: PortChoice) throws {
     let bench = try Bench(mode)
     let path = bench.directory.appending(path: "out").path

@@ -26,19 +26,17 @@ public struct AppendFile: ~Copyable {
     return opened.st_dev != named.st_dev || opened.st_ino != named.st_ino
   }
 
-  /// Its length in bytes; 0 for what has none, a pipe for example.
-  public var size: Int {
+  /// The length of a regular file in bytes; nil for what has none, a pipe for example.
+  public var size: Int? {
     var status = stat()
-    return fstat(descriptor.raw, &status) == 0 ? Int(status.st_size) : 0
+    guard fstat(descriptor.raw, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
+    return Int(status.st_size)
   }
 
   /// Takes back the last bytes written, if it is a regular file that is at least as long. Nobody else may have appended since.
   public func removeTail(_ byteCount: Int) {
-    var status = stat()
-    guard fstat(descriptor.raw, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_size >= byteCount else {
-      return
-    }
-    _ = ftruncate(descriptor.raw, status.st_size - byteCount)
+    guard let size, size >= byteCount else { return }
+    _ = ftruncate(descriptor.raw, size - byteCount)
   }
 
   /// Goes on with what the path names now, which is created if need be. After an error the old file stays open.
