@@ -50,9 +50,13 @@ extension Pipeline {
       dump.pointee.isSending = false
       endDump(slot, .failed(SystemError("send", errno: EAGAIN)))
     } else {
-      dump.pointee.receive = port.receive(dump.pointee.socket.raw, owner: UInt32(slot))
-      if dump.pointee.receive == nil { hasUnarmedReceives = true }
+      armReceive(slot, dump)
     }
+  }
+
+  private func armReceive(_ slot: Int, _ dump: UnsafeMutablePointer<Dump>) {
+    dump.pointee.receive = port.receive(dump.pointee.socket.raw, owner: UInt32(slot))
+    if dump.pointee.receive == nil { hasUnarmedReceives = true }
   }
 
   /// Arms the receives of dumps that ran out of buffers, now that some have come back.
@@ -60,9 +64,7 @@ extension Pipeline {
     guard hasUnarmedReceives, hasFreeReceiveBuffer else { return }
     hasUnarmedReceives = false
     for slot in 0..<dumps.capacity {
-      guard let dump = dumps[slot], dump.pointee.needsReceive else { continue }
-      dump.pointee.receive = port.receive(dump.pointee.socket.raw, owner: UInt32(slot))
-      if dump.pointee.receive == nil { hasUnarmedReceives = true }
+      if let dump = dumps[slot], dump.pointee.needsReceive { armReceive(slot, dump) }
     }
   }
 

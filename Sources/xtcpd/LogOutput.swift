@@ -20,14 +20,13 @@ struct LogOutput: LogHandler {
 
   func log(event: LogEvent) {
     let fields = metadata.merging(event.metadata ?? [:]) { $1 }.map { ($0.key, "\($0.value)") }.sorted { $0.0 < $1.0 }
-    var line =
+    let line =
       switch format {
       case .text: LogOutput.text(event.level, "\(event.message)", fields)
       case .json: LogOutput.json(event.level, "\(event.message)", fields)
       }
-    line.append("\n")
-    // One write a line, so that lines of several threads do not mix. Nothing can be done about a failing stderr.
-    line.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    // In one piece, so that lines of several threads do not mix.
+    printError(line)
   }
 
   private static func text(_ level: Logger.Level, _ message: String, _ fields: [(String, String)]) -> String {
