@@ -109,3 +109,19 @@ public enum LogFormat: String, CaseIterable, Sendable {
   /// For collectors: one JSON object a line.
   case json
 }
+
+/// What becomes of a batch for whose queue there is no room.
+public enum WhenFull: String, CaseIterable, Sendable {
+  /// The dump waits.
+  case block
+  case dropNewest = "drop_newest"
+  case dropOldest = "drop_oldest"
+}
+
+/// What to start with when the configuration is invalid.
+public enum BootFallback: String, CaseIterable, Sendable {
+  /// Not at all.
+  case none
+  /// The last one that was taken over.
+  case lastGood = "last_good"
+}

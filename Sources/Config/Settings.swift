@@ -30,10 +30,20 @@ public struct GlobalSettings: Sendable, Equatable {
   public var label = ""
   /// Column `tag` of every row of a pipeline that sets none of its own.
   public var tag = ""
+  /// Directory for what is kept over a restart.
+  public var dataDir = ""
+  /// What the process may use.
+  public var resources = ResourceSettings()
   /// How network namespaces are found.
   public var discovery = DiscoverySettings()
   /// Where the kernel's file systems are mounted.
   public var paths = PathSettings()
+  /// How another configuration is taken over.
+  public var reload = ReloadSettings()
+  /// The control socket.
+  public var control = ControlSettings()
+  /// The HTTP server of the metrics.
+  public var metrics = MetricsSettings()
   /// What is logged, and how.
   public var log = LogSettings()
 
@@ -46,6 +56,44 @@ public struct GlobalSettings: Sendable, Equatable {
     self = Self.blank
     SettingsList.global.readDefaults(into: &self)
   }
+}
+
+/// What the process may use.
+public struct ResourceSettings: Sendable, Equatable {
+  /// Threads of the process; nil means `auto`.
+  public var threads: Int?
+  /// Event loops; nil means `auto`.
+  public var loops: Int?
+  /// The CPUs that loops run on; empty: all that the process may use.
+  public var cpus: [Int] = []
+  /// Threads that client libraries may start.
+  public var libraryThreads = 0
+  /// Bytes of all pools and queues.
+  public var memory = 0
+}
+
+/// How another configuration is taken over.
+public struct ReloadSettings: Sendable, Equatable {
+  public var watch = false
+  /// Nothing that is younger is read.
+  public var settle = Duration.zero
+  /// How long what goes may take to deliver what it has.
+  public var drainTimeout = Duration.zero
+  public var bootFallback = BootFallback.none
+}
+
+/// The control socket.
+public struct ControlSettings: Sendable, Equatable {
+  /// An absolute path; nil: none.
+  public var socket: String?
+  public var group = ""
+  public var mode: UInt32 = 0
+}
+
+/// The HTTP server of the metrics.
+public struct MetricsSettings: Sendable, Equatable {
+  /// Nil: none.
+  public var listen: ListenAddress?
 }
 
 /// How network namespaces are found.
@@ -62,6 +110,8 @@ public struct PathSettings: Sendable, Equatable {
   public var proc = ""
   /// Directories whose mounts name namespaces, the first one wins.
   public var netns: [String] = []
+  /// Where the cgroup hierarchy is mounted.
+  public var cgroup = ""
 }
 
 /// What is logged, and how.
@@ -92,6 +142,10 @@ public struct PipelineSettings: Sendable, Equatable {
   public var pools = PoolSettings()
   /// When a batch is full.
   public var batch = BatchSettings()
+  /// What waits for each sink, unless the sink says otherwise.
+  public var queue = QueueSettings()
+  /// How a failing sink is tried again, unless the sink says otherwise.
+  public var retry = RetrySettings()
   /// The socket states that are kept; never empty.
   public var states: Set<StateName> = []
   /// One of this many sockets is kept, chosen by cookie; 1 keeps all.
@@ -118,6 +172,8 @@ public struct PipelineSettings: Sendable, Equatable {
 /// How sockets are read.
 public struct ReaderSettings: Sendable, Equatable {
   public var mode = ReaderMode.auto
+  /// Dumps at once on more than one core.
+  public var parallelism = 0
   /// Receives in flight at once, one for each namespace being dumped; never above `PoolSettings.receiveBuffers`.
   public var recvBatch = 0
   /// Completions reaped from the ring at a time.
@@ -141,6 +197,29 @@ public struct BatchSettings: Sendable, Equatable {
   public var maxAge = Duration.zero
 }
 
+/// What waits for a sink.
+public struct QueueSettings: Sendable, Equatable {
+  /// Bytes that may wait.
+  public var bytes = 0
+  /// Bytes of those that are set aside; nil means `auto`: two batches.
+  public var reserve: Int?
+  public var whenFull = WhenFull.dropOldest
+
+  public init() {}
+}
+
+/// How a sink that fails is tried again.
+public struct RetrySettings: Sendable, Equatable {
+  /// The longest first wait.
+  public var initial = Duration.zero
+  /// The longest wait.
+  public var max = Duration.zero
+  /// A batch that has been tried for so long is dropped.
+  public var giveUpAfter = Duration.zero
+
+  public init() {}
+}
+
 /// One sink of one pipeline with its effective settings: built-in, then `sinks`, then the pipeline's own.
 public struct SinkSettings: Sendable, Equatable {
   /// The key under `sinks`: 1 to 64 of `A-Za-z0-9_.-`.
@@ -151,6 +230,10 @@ public struct SinkSettings: Sendable, Equatable {
   public var format = FormatName.jsonl
   /// The columns in the order they are written, for formats that have columns; nil means all.
   public var columns: [String]?
+  /// What waits for the sink.
+  public var queue = QueueSettings()
+  /// How it is tried again when it fails.
+  public var retry = RetrySettings()
   /// A disabled sink is checked but does not reach `PipelineSettings.sinks`.
   var isEnabled = true
 

@@ -24,8 +24,12 @@ enum SettingsList {
   static let global = SettingsTable<GlobalSettings>(
     title: "`global`",
     groups: [
+      ("resources", "What the process may use; everything is added up before anything starts, and refused if it does not fit."),
       ("discovery", "How network namespaces are found."),
       ("paths", "Where the kernel's file systems are mounted."),
+      ("reload", "How another configuration is taken over, by SIGHUP or `xtcpd reload`."),
+      ("control", "The Unix socket of `xtcpd status`, `reload`, `plan` and `poll`."),
+      ("metrics", "The HTTP server of /metrics, /healthz and /readyz."),
       ("log", "What goes to stderr."),
     ],
     [
@@ -42,6 +46,25 @@ enum SettingsList {
         "tag", \.tag, .text(bytes: 0...255), default: "\"\"", reload: .live,
         "Column `tag` of the rows of every pipeline that sets none of its own."),
       Setting(
+        "data_dir", \.dataDir, .path, default: "/var/lib/xtcpd", reload: .live,
+        "Directory for what xtcpd keeps over a restart: the last good configuration."),
+      Setting(
+        "resources.threads", \.resources.threads, .auto(or: .integer(2...4096)), default: "auto", reload: .process,
+        "Threads of the process, exactly: main thread, event loops, file workers, readers; `auto` is what the pipelines need "
+          + "with as many loops as there are cores."),
+      Setting(
+        "resources.loops", \.resources.loops, .auto(or: .integer(1...1024)), default: "auto", reload: .process,
+        "Event loops; `auto` is as many as there are pipelines, cores, and threads left."),
+      Setting(
+        "resources.cpus", \.resources.cpus, .cpuList, default: "\"\"", reload: .process,
+        "The CPUs that the loops run on, such as `0-3,8`; empty: all that the process may use."),
+      Setting(
+        "resources.library_threads", \.resources.libraryThreads, .integer(0...4096), default: "64", reload: .process,
+        "Threads that client libraries of sinks may start, beside `threads`."),
+      Setting(
+        "resources.memory", \.resources.memory, .size(16 << 20...1 << 40), default: "256MiB", reload: .process,
+        "Memory of all pools and queues together."),
+      Setting(
         "discovery.interval", \.discovery.interval, .duration(.milliseconds(100) ... .seconds(3600)), default: "10s",
         reload: .live, "Time between two scans of /proc for network namespaces."),
       Setting(
@@ -53,6 +76,34 @@ enum SettingsList {
       Setting(
         "paths.netns", \.paths.netns, .list(of: .path, atLeast: 0), default: "[/run/netns, /run/docker/netns]",
         reload: .process, "Directories whose mounts give namespaces their names."),
+      Setting(
+        "paths.cgroup", \.paths.cgroup, .path, default: "/sys/fs/cgroup", reload: .process,
+        "Where the cgroup hierarchy is mounted that `{cgroup: GLOB}` selects by."),
+      Setting(
+        "reload.watch", \.reload.watch, .boolean, default: "false", reload: .live,
+        "Reload by itself when a file of the configuration has changed; looked at once a second."),
+      Setting(
+        "reload.settle", \.reload.settle, .duration(.zero ... .seconds(60)), default: "500ms", reload: .live,
+        "A reload waits until nothing of the configuration is younger than this, so that no half-written file is read."),
+      Setting(
+        "reload.drain_timeout", \.reload.drainTimeout, .duration(.zero ... .seconds(600)), default: "5s", reload: .live,
+        "How long what goes (at a reload, at the end) may take to deliver what it has."),
+      Setting(
+        "reload.boot_fallback", \.reload.bootFallback, .choice, default: "none", reload: .live,
+        "`last_good`: start with the last configuration that was taken over if the present one is invalid, and say so "
+          + "everywhere."),
+      Setting(
+        "control.socket", \.control.socket, .none(or: .path), default: "/run/xtcpd/control.sock", reload: .process,
+        "Path of the socket, or `none`."),
+      Setting(
+        "control.group", \.control.group, .text(bytes: 1...64), default: "root", reload: .process,
+        "The group whose members may use the socket, beside root and the user that xtcpd runs as."),
+      Setting(
+        "control.mode", \.control.mode, .fileMode, default: "\"0660\"", reload: .process,
+        "Permission bits of the socket."),
+      Setting(
+        "metrics.listen", \.metrics.listen, .none(or: .listenAddress), default: "127.0.0.1:9088", reload: .process,
+        "Address and port to listen on, `[::1]:9088` for IPv6; or `none`."),
       Setting(
         "log.level", \.log.level, .choice, default: "info", reload: .live, "The least important message that is logged."
       ),
@@ -67,6 +118,8 @@ enum SettingsList {
       ("reader", "How sockets are read."),
       ("pools", "How many buffers of each kind the pipeline owns; a pool that runs out makes the kernel wait."),
       ("batch", "When a batch is full: whichever limit is reached first."),
+      ("queue", "What waits for a sink; each sink has a queue of its own."),
+      ("retry", "How a sink that fails is tried again: after waits that double, each shortened at random."),
       ("filter", "Which sockets are kept."),
       ("sample", "How many sockets are kept."),
       ("namespaces", "Which network namespaces are read: those that some `include` selects and no `exclude` does."),
@@ -102,6 +155,9 @@ enum SettingsList {
         "reader.mode", \.reader.mode, .choice, default: "auto", reload: .pipeline,
         "`io_uring`, or `syscall` for epoll and plain calls; `auto` takes io_uring where the kernel permits it."),
       Setting(
+        "reader.parallelism", \.reader.parallelism, .integer(1...64), default: "1", reload: .pipeline,
+        "Dumps at once on more than one core; each beyond the first is charged a thread."),
+      Setting(
         "reader.recv_batch", \.reader.recvBatch, .integer(1...4096), default: "8", reload: .pipeline,
         "Receives in flight at once, one for each namespace being dumped; at most `pools.receive_buffers`."),
       Setting(
@@ -121,6 +177,24 @@ enum SettingsList {
       Setting(
         "batch.max_age", \.batch.maxAge, .duration(.zero ... .seconds(3600)), default: "0s", reload: .live,
         "Age of the first row in a full batch; `0s`: the end of a poll flushes."),
+      Setting(
+        "queue.bytes", \.queue.bytes, .size(64 << 10...1 << 40), default: "16MiB", reload: .live,
+        "Bytes that may wait for one sink."),
+      Setting(
+        "queue.reserve", \.queue.reserve, .auto(or: .size(0...1 << 40)), default: "auto", reload: .live,
+        "Bytes of the queue that are set aside of `resources.memory`; `auto` is two batches. What is beyond is shared by all queues."),
+      Setting(
+        "queue.when_full", \.queue.whenFull, .choice, default: "drop_oldest", reload: .live,
+        "`drop_oldest`, `drop_newest`, or `block`: the pipeline's dumps wait, for all its sinks."),
+      Setting(
+        "retry.initial", \.retry.initial, .duration(.milliseconds(1) ... .seconds(3600)), default: "500ms", reload: .live,
+        "The longest first wait."),
+      Setting(
+        "retry.max", \.retry.max, .duration(.milliseconds(1) ... .seconds(86_400)), default: "30s", reload: .live,
+        "The longest wait."),
+      Setting(
+        "retry.give_up_after", \.retry.giveUpAfter, .duration(.zero ... .seconds(604_800)), default: "5m", reload: .live,
+        "A batch that has been tried for so long is dropped, and counted."),
       Setting(
         "filter.states", \.states, .set([("all", Set(StateName.allCases))], or: .list(of: .choice, atLeast: 1)),
         default: "all", reload: .live, "The TCP states that are kept."),

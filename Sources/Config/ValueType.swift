@@ -167,11 +167,21 @@ extension ValueType where Value: CaseIterable & RawRepresentable, Value.RawValue
 extension ValueType {
   /// The word `auto`, read as nil, or a value.
   static func auto<Wrapped>(or wrapped: ValueType<Wrapped>) -> ValueType where Value == Wrapped? {
+    optional("auto", or: wrapped)
+  }
+
+  /// The word `none`, read as nil, or a value.
+  static func none<Wrapped>(or wrapped: ValueType<Wrapped>) -> ValueType where Value == Wrapped? {
+    optional("none", or: wrapped)
+  }
+
+  private static func optional<Wrapped>(_ word: String, or wrapped: ValueType<Wrapped>) -> ValueType
+  where Value == Wrapped? {
     ValueType(
-      name: "`auto` or \(wrapped.name)", allowed: wrapped.allowed,
-      schema: .object(.init("anyOf", .array([.object(.init("const", .string("auto"))), wrapped.schema])))
+      name: "`\(word)` or \(wrapped.name)", allowed: wrapped.allowed,
+      schema: .object(.init("anyOf", .array([.object(.init("const", .string(word))), wrapped.schema])))
     ) { node, path, reading in
-      if node.scalar?.text == "auto" { return .some(nil) }
+      if node.scalar?.text == word { return .some(nil) }
       return wrapped.read(node, path, &reading).map(Optional.some)
     }
   }
@@ -237,6 +247,34 @@ extension ValueType {
         return nil
       }
       return list.read(node, path, &reading).map(Set.init)
+    }
+  }
+}
+
+extension ValueType where Value == [Int] {
+  /// CPUs as cpuset(7) lists them: `0-3,8`; empty for no restriction.
+  static var cpuList: ValueType {
+    ValueType(
+      name: "CPU list", allowed: "such as `0-3,8`",
+      schema: .pattern("^([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?$")
+    ) { node, path, reading in
+      let expected = "a list of CPUs such as \"0-3,8\""
+      guard let scalar = node.scalar, !node.isNull else {
+        reading.mismatch(path, expected, node)
+        return nil
+      }
+      var cpus: Set<Int> = []
+      for part in scalar.text.split(separator: ",", omittingEmptySubsequences: false) where !scalar.text.isEmpty {
+        let bounds = part.split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
+        guard (1...2).contains(bounds.count), let first = bounds[0], let last = bounds[bounds.count - 1],
+          first >= 0, first <= last, last < 8192
+        else {
+          reading.mismatch(path, expected, node)
+          return nil
+        }
+        cpus.formUnion(first...last)
+      }
+      return cpus.sorted()
     }
   }
 }
