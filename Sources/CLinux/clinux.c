@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "clinux.h"
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
@@ -35,3 +36,21 @@ int clinux_set_memlock_limit(uint64_t soft, uint64_t hard) {
 }
 
 int clinux_nofile_limit(uint64_t *soft, uint64_t *hard) { return get_limit(RLIMIT_NOFILE, soft, hard); }
+
+int clinux_set_nofile_limit(uint64_t soft, uint64_t hard) {
+  struct rlimit limit = {soft, hard};
+  return setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int clinux_affinity_count(void) {
+  // The kernel refuses a mask that is smaller than its own (EINVAL).
+  for (int cpus = 1024; cpus <= 1 << 16; cpus *= 2) {
+    cpu_set_t *set = CPU_ALLOC(cpus);
+    if (!set) return -1;
+    size_t size = CPU_ALLOC_SIZE(cpus);
+    int count = sched_getaffinity(0, size, set) == 0 ? CPU_COUNT_S(size, set) : -1;
+    CPU_FREE(set);
+    if (count >= 0 || errno != EINVAL) return count;
+  }
+  return -1;
+}

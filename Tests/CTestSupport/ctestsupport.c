@@ -89,3 +89,13 @@ int ctest_spawn_in_namespace(void) {
 }
 
 uint64_t ctest_device(uint32_t major, uint32_t minor) { return makedev(major, minor); }
+
+int ctest_pin_to_one_cpu(void) {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return -1;
+  int cpu = 0;
+  while (cpu < CPU_SETSIZE - 1 && !CPU_ISSET(cpu, &set)) cpu++;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  return sched_setaffinity(0, sizeof set, &set);
+}

@@ -30,5 +30,10 @@ int clinux_name_thread(const char *name);
 int clinux_memlock_limit(uint64_t *soft, uint64_t *hard);
 int clinux_set_memlock_limit(uint64_t soft, uint64_t hard);
 int clinux_nofile_limit(uint64_t *soft, uint64_t *hard);
+int clinux_set_nofile_limit(uint64_t soft, uint64_t hard);
+
+/// The number of CPUs in the calling thread's affinity mask, sched_getaffinity(2), however many the machine has.
+/// Returns -1 with errno set if it cannot be told.
+int clinux_affinity_count(void);
 
 #endif

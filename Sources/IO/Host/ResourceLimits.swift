@@ -30,6 +30,15 @@ public struct ResourceLimits: Equatable, Sendable {
     }
   }
 
+  /// Raises RLIMIT_NOFILE to its hard limit: the soft one is low for the sake of select(2), which nobody here calls.
+  public static func raiseOpenFiles() throws(SystemError) {
+    let limit = current().openFiles
+    guard limit.soft < limit.hard else { return }
+    guard clinux_set_nofile_limit(limit.hard, limit.hard) == 0 else {
+      throw SystemError.last("setrlimit", context: "RLIMIT_NOFILE \(limit.hard)")
+    }
+  }
+
   private static func read(
     _ call: (UnsafeMutablePointer<UInt64>, UnsafeMutablePointer<UInt64>) -> Int32
   ) -> Limit {

@@ -25,6 +25,10 @@ public struct PortOptions: Sendable {
     self.receiveBuffers = min(max(1, receiveBuffers), 32_768)
     self.operations = max(1, operations)
   }
+
+  /// At most one CQE for each buffer, and for each operation its last one and a failed cancellation.
+  var ringCompletions: Int { completions ?? receiveBuffers + 2 * operations }
+  var ringSubmissions: Int { submissions ?? min(operations, 1_024) }
 }
 
 /// A port and, if `auto` had to do without a ring, why.

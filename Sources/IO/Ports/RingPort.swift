@@ -20,9 +20,7 @@ public final class RingPort: Port {
 
   /// Sets up the ring, its buffers and its slots on the calling thread.
   public init(_ options: PortOptions) throws(PortError) {
-    // At most one CQE for each buffer, and for each operation its last one and a failed cancellation.
-    let completions = options.completions ?? options.receiveBuffers + 2 * options.operations
-    ring = try Ring(submissions: options.submissions ?? min(options.operations, 1_024), completions: completions)
+    ring = try Ring(submissions: options.ringSubmissions, completions: options.ringCompletions)
     buffers = try Self.makeBuffers(options.receiveBuffers)
     operations = OperationTable(count: options.operations)
     scratch = .allocate(capacity: Self.scratchSize)

@@ -34,4 +34,7 @@ int ctest_spawn_in_namespace(void);
 /// A device number as stat(2) gives it, makedev(3).
 uint64_t ctest_device(uint32_t major, uint32_t minor);
 
+/// Leaves the calling thread one of its CPUs, sched_setaffinity(2). Returns 0, or -1 with errno set.
+int ctest_pin_to_one_cpu(void);
+
 #endif

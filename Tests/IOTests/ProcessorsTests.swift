@@ -1,0 +1,80 @@
+import CTestSupport
+import Foundation
+import Testing
+
+@testable import IO
+
+@Suite struct ProcessorsTests {
+  @Test func thisMachineHasSome() {
+    #expect((1...ProcessInfo.processInfo.processorCount).contains(Processors.usable()))
+  }
+
+  /// Affinity bounds it: of all cores, one.
+  @Test func affinityCounts() throws {
+    let cores = try onThread { () -> Int in
+      try #require(ctest_pin_to_one_cpu() == 0)
+      return Processors.usable(cgroups: "/nowhere")
+    }
+    #expect(cores == 1)
+  }
+
+  /// /proc/self/cgroup, the files there are, and the quota in cores.
+  @Test(
+    arguments: [
+      ("0::/a/b\n", ["cpu.max": "max 100000\n", "a/cpu.max": "150000 100000\n", "a/b/cpu.max": "max 100000\n"], 1.5),
+      ("0::/a\n", ["a/cpu.max": "400000 100000\n", "cpu.max": "50000 100000\n"], 0.5),
+      ("0::/\n", ["cpu.max": "max 100000\n"], nil), ("0::/\n", [:], nil), ("", ["cpu.max": "1 1\n"], nil),
+      // A container that sees the host's path of its own cgroup, which is its root.
+      ("0::/kubepods/pod1/c1\n", ["cpu.max": "200000 100000\n"], 2),
+      (
+        "4:cpu,cpuacct:/a\n3:memory:/m\n0::/\n",
+        ["cpu,cpuacct/a/cpu.cfs_quota_us": "250000\n", "cpu,cpuacct/a/cpu.cfs_period_us": "100000\n"], 2.5
+      ),
+      ("1:cpu:/\n", ["cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"], nil),
+      ("1:cpu:/\n0::/x\n", ["unified/x/cpu.max": "100000 100000\n"], 1),
+      ("0::/\n", ["cpu.max": "rubbish\n"], nil), ("0::/\n", ["cpu.max": "0 0\n"], nil),
+    ] as [(String, [String: String], Double?)])
+  func quotas(_ membership: String, _ files: [String: String], _ quota: Double?) throws {
+    let directory = try TemporaryDirectory()
+    for (name, text) in files {
+      let path = directory.file(name)
+      try FileManager.default.createDirectory(
+        atPath: URL(filePath: path).deletingLastPathComponent().path(), withIntermediateDirectories: true)
+      try text.write(toFile: path, atomically: false, encoding: .utf8)
+    }
+    #expect(Processors.quota(membership: membership, cgroups: directory.file("")) == quota)
+  }
+}
+
+@Suite struct PortFootprintTests {
+  private static func descriptors() throws -> Int {
+    try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count
+  }
+
+  /// Bytes of address space of this process.
+  private static func mapped() throws -> Int {
+    let text = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8)
+    return try #require(text.split(separator: " ").first.flatMap { Int($0) }) * Int(getpagesize())
+  }
+
+  /// What is announced is what opening a port takes. The rest of the process maps little meanwhile: a megabyte is the slack.
+  @Test(arguments: PortChoice.allCases, [(4096, 8200), (1024, 64), (16, 20)])
+  func announcedIsTaken(_ choice: PortChoice, _ sizes: (Int, Int)) throws {
+    let options = PortOptions(receiveBuffers: sizes.0, operations: sizes.1)
+    let footprint = PortFootprint(choice, options)
+    let (before, descriptors) = (try Self.mapped(), try Self.descriptors())
+    let opened = try openPort(choice, options)
+    let (taken, opening) = (try Self.mapped() - before, try Self.descriptors() - descriptors)
+    #expect(abs(taken - footprint.memory) <= 1 << 20, "\(taken) taken, \(footprint.memory) announced")
+    #expect(opening <= footprint.descriptors && opening >= footprint.descriptors - (choice == .auto ? 2 : 0))
+    #expect((footprint.lockedMemory > 0) == (choice != .syscall))
+    opened.port.tearDown()
+  }
+
+  /// The default pipeline's ring: 2 pages of queues, 1 page of SQEs is too few for 20 operations, 1 page of buffers.
+  @Test func lockedMemoryIsWholePages() {
+    let footprint = PortFootprint(.ioUring, PortOptions(receiveBuffers: 16, operations: 20))
+    #expect(footprint.lockedMemory % Int(getpagesize()) == 0)
+    #expect((12 << 10...32 << 10).contains(footprint.lockedMemory))
+  }
+}
