@@ -1,4 +1,5 @@
-/// Warns of what works but is seldom meant: sinks that write to one place and get into each other's way.
+/// Sinks that write to one place and get into each other's way: an error where they would tear each other's rows apart, a
+/// warning where it works but is seldom meant.
 enum DestinationRules {
   /// One sink of one enabled pipeline that writes to a place others may write to. A class, because each is compared with
   /// all before it and copies of settings would cost more than the comparison.
@@ -23,7 +24,9 @@ enum DestinationRules {
         let mark = entry.value.node(at: "sinks")?.entry(sink.name)?.keyMark ?? entry.keyMark
         let use = Use(pipeline: pipeline, sink: sink, mark: mark)
         let others = uses[destination, default: []]
-        if let other = others.first(where: { mixes($0, use) }) {
+        if let other = others.first, isStream(sink.kind) {
+          problems.error(use.mark, tearing(other, use), notes: [(other.mark, "the other sink")])
+        } else if let other = others.first(where: { mixes($0, use) }) {
           problems.warning(use.mark, mixing(other, use), notes: [(other.mark, "the other sink")])
         } else if let other = others.first(where: { doubles($0, use) }) {
           problems.warning(use.mark, doubling(other, use), notes: [(other.mark, "the other sink")])
@@ -41,6 +44,14 @@ enum DestinationRules {
     case .file(let file): file.path
     case .blackhole: nil
     }
+  }
+
+  /// Nothing keeps the writes of two sinks to a stream apart, as appending does with those to a file.
+  private static func isStream(_ kind: SinkKind) -> Bool { kind == .stdout || kind == .stderr }
+
+  private static func tearing(_ one: Use, _ other: Use) -> String {
+    "only one sink may write to \(shown(other)), and sink `\(one.sink.name)` of pipeline `\(one.pipeline.name)` does "
+      + "already; keep one of them, or use files"
   }
 
   private static func shown(_ use: Use) -> String {

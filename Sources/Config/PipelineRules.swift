@@ -10,7 +10,10 @@ struct PipelineRules {
   func check(_ problems: inout Problems) {
     checkTimeout(&problems)
     checkReceiveBuffers(&problems)
+    checkReaders(&problems)
     checkSinks(&problems)
+    checkBatches(&problems)
+    checkBlocking(&problems)
   }
 
   /// A dump that may take as long as the interval would make polls overlap.
@@ -34,6 +37,50 @@ struct PipelineRules {
       "`reader.recv_batch` (\(shown("reader.recv_batch", "\(batch)"))) must not exceed `pools.receive_buffers` "
         + "(\(shown("pools.receive_buffers", "\(buffers)"))): each receive in flight needs a buffer; set `pools.receive_buffers` to \(batch) or `reader.recv_batch` to \(buffers)",
       &problems)
+  }
+
+  /// Dumps at once are workers of the ring.
+  private func checkReaders(_ problems: inout Problems) {
+    let parallelism = settings.reader.parallelism
+    guard parallelism > 1, settings.reader.mode == .syscall else { return }
+    report(
+      ("reader.parallelism", "`reader.parallelism` is set here"), ("reader.mode", "`reader.mode` is set here"),
+      "`reader.parallelism` (\(parallelism)) needs io_uring, whose workers read the dumps beyond the first; leave it at 1 or set "
+        + "`reader.mode` to io_uring or auto",
+      &problems)
+  }
+
+  /// Each way of encoding fills a batch of its own.
+  private func checkBatches(_ problems: inout Problems) {
+    var encodings: [(format: FormatName, columns: [String]?)] = []
+    for sink in settings.sinks where sink.isEnabled {
+      if !encodings.contains(where: { $0 == (sink.format, sink.columns) }) {
+        encodings.append((sink.format, sink.columns))
+      }
+    }
+    guard settings.pools.batches > 0, settings.pools.batches < encodings.count else { return }
+    report(
+      ("pools.batches", "`pools.batches` is set here"), ("sinks", "the sinks are here"),
+      "`pools.batches` (\(settings.pools.batches)) is too small: the sinks of pipeline `\(settings.name)` use "
+        + "\(encodings.count) different formats or columns, and each fills a batch of its own; set it to "
+        + "\(encodings.count + 1) or more",
+      &problems)
+  }
+
+  /// A queue that blocks stops the pipeline, which its other sinks may not expect.
+  private func checkBlocking(_ problems: inout Problems) {
+    let sinks = settings.sinks.filter(\.isEnabled)
+    guard sinks.count > 1, !problems.isFull else { return }
+    for sink in sinks where sink.queue.whenFull == .block {
+      let place =
+        effective.node(at: "sinks")?.entry(sink.name)?.value.node(at: "queue.when_full")
+        ?? effective.node(at: "queue.when_full")
+      let mark = place.map(\.mark).flatMap { $0.isBuiltIn ? nil : $0 } ?? entry.keyMark
+      problems.warning(
+        mark,
+        "sink `\(sink.name)` of pipeline `\(settings.name)` blocks: while its queue is full, the pipeline's other "
+          + "sinks get nothing either")
+    }
   }
 
   /// A value, and that nobody set it if nobody did.

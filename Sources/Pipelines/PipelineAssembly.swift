@@ -15,19 +15,6 @@ struct PipelineAssembly {
   /// Works out all that needs neither rights nor the kernel.
   func check() throws(StartError) {
     for plan in plans { _ = try makeEncodings(plan) }
-    try checkStreams()
-  }
-
-  /// Standard output and error take the bytes of one sink: those of two would tear each other's rows apart.
-  private func checkStreams() throws(StartError) {
-    let sinks = settings.pipelines.flatMap { pipeline in pipeline.sinks.map { (pipeline.name, $0) } }
-    for (kind, place) in [(SinkKind.stdout, "standard output"), (SinkKind.stderr, "standard error")] {
-      let users = sinks.filter { $0.1.kind == kind }.map { "\($0.1.name) of pipeline \($0.0)" }
-      if users.count > 1 {
-        throw .configuration(
-          "\(users.count) sinks write to \(place): \(users.joined(separator: ", ")); keep one of them, or use files")
-      }
-    }
   }
 
   /// The host's namespaces are those that the host's processes are in: where `paths.proc` shows a container's processes, a name
@@ -45,7 +32,6 @@ struct PipelineAssembly {
 
   /// - Throws: the first thing that stands in the way. Nothing has been read or written then.
   func build(directory: NamespaceDirectory) throws(StartError) -> [Pipeline] {
-    try checkStreams()
     raiseLockedMemory()
     var pipelines: [Pipeline] = []
     for plan in plans { pipelines.append(try build(plan, directory: directory)) }
@@ -132,11 +118,6 @@ struct PipelineAssembly {
   }
 
   private func makeEncodings(_ plan: PipelinePlan) throws(StartError) -> [Encoding] {
-    if plan.batches < plan.encodings.count {
-      throw .configuration(
-        "pipeline \(plan.name): pools.batches is \(plan.batches), but its sinks use \(plan.encodings.count) different formats, "
-          + "and each fills a batch of its own; set pools.batches to \(plan.encodings.count + 1) or more")
-    }
     var encodings: [Encoding] = []
     for part in plan.encodings {
       let encoder: RecordEncoder

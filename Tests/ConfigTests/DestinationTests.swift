@@ -24,18 +24,11 @@ import Testing
 
   @Test func differentFormats() throws {
     #expect(
-      try warnings("  a: { sinks: { x: { type: stdout } } }\n  b: { sinks: { y: { type: stdout, format: csv } } }\n")
-        == [
-          "5:17: warning: standard output also gets jsonl from sink `x` of pipeline `a`; its readers will see both mixed "
-            + "[4:17 the other sink]"
-        ])
-    #expect(
       try warnings(
         "  a: { sinks: { f: { format: csv } } }\n  b: { sinks: { f: { format: csv, columns: [netns] } } }\n") == [
           "5:17: warning: `/f` also gets csv with other columns from sink `f` of pipeline `a`; its readers will see both "
             + "mixed [4:17 the other sink]"
         ])
-
   }
 
   @Test(arguments: [
@@ -50,6 +43,17 @@ import Testing
       "  a: { namespaces: { include: \(one) }, sinks: { f: {} } }\n"
         + "  b: { namespaces: { include: \(other), exclude: \(excluded) }, sinks: { f: {} } }\n")
     #expect(found.count == (isWarned ? 1 : 0))
+  }
+
+  /// Nothing keeps the writes of two sinks to a stream apart.
+  @Test(arguments: [("stdout", "standard output"), ("stderr", "standard error")])
+  func oneSinkAStream(_ type: String, _ place: String) {
+    let text = "version: 1\npipelines:\n  a: { sinks: { x: { type: \(type) } } }\n"
+    #expect(
+      diagnose(text + "  b: { sinks: { y: { type: \(type), format: csv }, z: { type: file, path: /f } } }\n") == [
+        "4:17: error: only one sink may write to \(place), and sink `x` of pipeline `a` does already; keep one of them, or "
+          + "use files [3:17 the other sink]"
+      ])
   }
 
   @Test func blackholesAndDisabledSinksDoNotClash() throws {

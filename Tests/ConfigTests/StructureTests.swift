@@ -74,6 +74,11 @@ import Testing
         + "needs a buffer; set `pools.receive_buffers` to 65 or `reader.recv_batch` to 64 "
         + "[6:31 `pools.receive_buffers` is set here]"
     ),
+    (
+      "reader: { parallelism: 2, mode: syscall }",
+      "5:28: error: `reader.parallelism` (2) needs io_uring, whose workers read the dumps beyond the first; leave it at 1 or "
+        + "set `reader.mode` to io_uring or auto [5:37 `reader.mode` is set here]"
+    ),
     // A value that is wrong by itself is not compared.
     ("timeout: 20s\ninterval: 30", "6:15: error: `interval`: `30` has no unit; write it like 500ms, 10s or 1m30s"),
   ]) func pipelineMistakes(_ body: String, _ expected: String) {
@@ -241,6 +246,53 @@ import Testing
           + "needs a buffer; set `pools.receive_buffers` to 20 or `reader.recv_batch` to 10 "
           + "[2:48 `reader.recv_batch` is set here]",
       ])
+  }
+
+  /// Each way of encoding fills a batch of its own; disabled sinks fill none.
+  @Test func everyFormatNeedsABatch() {
+    func text(_ batches: Int) -> String {
+      """
+      version: 1
+      defaults: { pools: { batches: \(batches) } }
+      pipelines:
+        p:
+          sinks:
+            a: { type: blackhole }
+            b: { type: blackhole, format: csv }
+            c: { type: blackhole, format: csv, columns: [netns] }
+            d: { type: stdout }
+            e: { type: blackhole, format: tsv, enabled: false }
+
+      """
+    }
+    #expect(
+      diagnose(text(2)) == [
+        "6:7: error: `pools.batches` (2) is too small: the sinks of pipeline `p` use 3 different formats or columns, and each "
+          + "fills a batch of its own; set it to 4 or more [2:31 `pools.batches` is set here]"
+      ])
+    #expect(diagnose(text(3)) == [])
+  }
+
+  @Test func aSinkThatBlocksStopsTheOthers() {
+    var settings = PipelineSettings(name: "p")
+    settings.sinks = [SinkSettings(name: "a", kind: .blackhole), SinkSettings(name: "b", kind: .stdout)]
+    settings.sinks[1].queue.whenFull = .block
+    func warnings(_ settings: PipelineSettings) -> [String] {
+      var problems = Problems()
+      let mark = Mark(source: problems.add(Source(name: "x.yaml", bytes: [])), line: 3, column: 1)
+      let entry = Node.Entry(key: "p", keyMark: mark, value: .emptyMapping(at: mark))
+      let sinks = Node.Entry(key: "sinks", keyMark: mark, value: Node(content: .mapping([entry]), mark: mark))
+      PipelineRules(
+        settings: settings, effective: Node(content: .mapping([sinks]), mark: mark), entry: entry
+      ).check(&problems)
+      return problems.diagnostics.map(summary)
+    }
+    #expect(
+      warnings(settings) == [
+        "3:1: warning: sink `b` of pipeline `p` blocks: while its queue is full, the pipeline's other sinks get nothing either"
+      ])
+    settings.sinks.removeFirst()
+    #expect(warnings(settings) == [])
   }
 
   @Test func layersMergeKeyByKeyAndListsReplace() throws {

@@ -54,17 +54,6 @@ import Testing
     #expect(spread == .spread(hostname: "h", pipeline: "p", interval: 2_000_000_000))
   }
 
-  @Test func everyFormatOfAPipelineNeedsABatchOfItsOwn() {
-    var settings = Settings(global: GlobalSettings(), pipelines: [PipelineSettings(name: "p")])
-    settings.pipelines[0].pools.batches = 2
-    settings.pipelines[0].sinks = [FormatName.jsonl, .csv, .msgpack].map {
-      SinkSettings(name: $0.rawValue, kind: .blackhole, format: $0)
-    }
-    #expect(throws: StartError.self) { try Supervisor.check(settings) }
-    settings.pipelines[0].pools.batches = 3
-    #expect(throws: Never.self) { try Supervisor.check(settings) }
-  }
-
   @Test func aBatchHoldsAtLeastOneRow() {
     var settings = Settings(global: GlobalSettings(), pipelines: [PipelineSettings(name: "p")])
     settings.pipelines[0].sinks = [SinkSettings(name: "a", kind: .blackhole)]
