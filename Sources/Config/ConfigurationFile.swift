@@ -6,10 +6,15 @@ public struct Outcome: Sendable {
   public var settings: Settings?
   /// Every error and warning, in the order of the file.
   public var diagnostics: [Diagnostic]
+  /// Where settings stand that are judged after reading, by dotted path; those that are in no file are left out.
+  public var places: [String: Place] = [:]
+  /// The configuration as a whole, for what concerns no line of it.
+  public var whole: Place
 
-  public init(settings: Settings?, diagnostics: [Diagnostic]) {
+  init(settings: Settings?, diagnostics: [Diagnostic], whole: Place = Source(name: "", bytes: []).whole) {
     self.settings = settings
     self.diagnostics = diagnostics
+    self.whole = whole
   }
 
   /// The errors, without the warnings.
@@ -53,18 +58,23 @@ public enum ConfigurationFile {
   private static func read(_ source: Source, _ vocabulary: Vocabulary) -> Outcome {
     var reading = Reading(problems: Problems(), vocabulary: vocabulary)
     let index = reading.problems.add(source)
-    var settings: Settings?
-    if let root = Composer.compose(source, index: index, problems: &reading.problems) {
-      settings = Assembly.settings(from: root, &reading)
-    }
+    let root = Composer.compose(source, index: index, problems: &reading.problems)
+    let settings = root.map { Assembly.settings(from: $0, &reading) }
     let isRefused = reading.problems.hasErrors
-    return Outcome(settings: isRefused ? nil : settings, diagnostics: reading.problems.diagnostics)
+    var outcome = Outcome(
+      settings: isRefused ? nil : settings, diagnostics: reading.problems.diagnostics, whole: source.whole)
+    for path in judgedLater { outcome.places[path] = root?.node(at: path).map { reading.problems.place(of: $0.mark) } }
+    return outcome
   }
+
+  /// What admission has something to say about.
+  private static let judgedLater = ["global.resources.threads", "global.resources.memory"]
 
   private static func refusal(of name: String, _ message: String) -> Outcome {
     var problems = Problems()
-    problems.error(in: problems.add(Source(name: name, bytes: [])), message)
-    return Outcome(settings: nil, diagnostics: problems.diagnostics)
+    let source = Source(name: name, bytes: [])
+    problems.error(in: problems.add(source), message)
+    return Outcome(settings: nil, diagnostics: problems.diagnostics, whole: source.whole)
   }
 }
 

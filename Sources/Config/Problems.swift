@@ -91,6 +91,12 @@ struct Problems: Sendable {
     return diagnostics
   }
 
+  /// The place of one mark.
+  func place(of mark: Mark) -> Place {
+    var finders = sources.map(PlaceFinder.init)
+    return Self.place(mark, &finders)
+  }
+
   private static func place(_ mark: Mark, _ finders: inout [PlaceFinder]) -> Place {
     guard finders.indices.contains(mark.source) else {
       return Place(file: "built-in defaults", line: 0, column: 0, excerpt: "", caret: 0, width: 1)
