@@ -32,7 +32,7 @@ struct PipelineAssembly {
 
   /// - Throws: the first thing that stands in the way. Nothing has been read or written then.
   func build(directory: NamespaceDirectory) throws(StartError) -> [Pipeline] {
-    raiseLockedMemory()
+    raiseLimits()
     var pipelines: [Pipeline] = []
     for plan in plans { pipelines.append(try build(plan, directory: directory)) }
     return pipelines
@@ -86,7 +86,7 @@ struct PipelineAssembly {
   private func open(_ plan: PipelinePlan, _ log: Logger) throws(StartError) -> any Port {
     do throws(PortError) {
       let opened = try openPort(
-        plan.mode, PortOptions(receiveBuffers: plan.receiveBuffers, operations: plan.operations))
+        plan.mode, plan.portOptions)
       if let refusal = opened.refusal { log.notice("using plain system calls: \(refusal)") }
       if let ring = opened.port as? RingPort { limitWorkers(of: ring, log) }
       return opened.port
@@ -98,13 +98,11 @@ struct PipelineAssembly {
     }
   }
 
-  /// Rings need locked memory unless CAP_IPC_LOCK is there.
-  private func raiseLockedMemory() {
-    do throws(SystemError) {
-      try ResourceLimits.raiseLockedMemory(to: 8 << 20)
-    } catch {
-      // It may not. A ring that does not fit says what is missing.
-    }
+  /// Rings need locked memory unless CAP_IPC_LOCK is there, dumps and files need descriptors.
+  private func raiseLimits() {
+    // It may not. A ring that does not fit, a file that cannot be opened says what is missing.
+    try? ResourceLimits.raiseLockedMemory(to: 8 << 20)
+    try? ResourceLimits.raiseOpenFiles()
   }
 
   /// The kernel may start threads for what it cannot do at once (buffered file writes): at most one of each of its two kinds, whatever

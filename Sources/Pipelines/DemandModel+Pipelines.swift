@@ -1,0 +1,59 @@
+import Config
+import IO
+import Records
+
+extension DemandModel {
+  /// What pipelines of this build take, from the sizes by which their pools and ports are made.
+  public static let pipelines = DemandModel(
+    // 3 standard streams, 8 of the main thread (its poller, signals, wake-ups, the watch on mounts), 4 of listeners, 16 clients
+    // of the control socket, 16 of the metrics server, 16 for what is open for a moment (configuration files, /proc, /run/netns).
+    processDescriptors: 3 + 8 + 4 + 16 + 16 + 16 + 1,
+    // Its poller, its wake-up, its own namespace, a namespace that is being entered.
+    loopDescriptors: 4
+  ) { settings, mayUseRing in
+    PipelineFootprint(PipelinePlan(settings, global: GlobalSettings(), hostname: ""), mayUseRing: mayUseRing)
+  }
+}
+
+extension PipelineFootprint {
+  init(_ plan: PipelinePlan, mayUseRing: Bool) {
+    let port = PortFootprint(mayUseRing ? plan.mode : .syscall, plan.portOptions)
+    let batches = plan.batches * Self.pages(plan.batchMemory)
+    self.init(
+      pools: port.memory + batches + Self.dumps(plan), lockedMemory: port.lockedMemory,
+      // Its way home from other namespaces, a netlink socket a dump, and a file sink's file twice while it is reopened.
+      descriptors: port.descriptors + 1 + plan.recvBatch + 2 * plan.sinks.count { $0.kind.hasFile })
+  }
+
+  /// What `Pipeline` allocates for each dump in flight and for datagrams that wait to be encoded.
+  static func dumps(_ plan: PipelinePlan) -> Int {
+    let allocation = 16
+    let memory = DumpRequest.byteCount + plan.prefixBytes + MemoryLayout<DumpMemory>.stride + 2 * allocation
+    // The pool `dumps` has 8 bytes a slot beside the element, the table of dumps in flight 9.
+    return plan.recvBatch * (memory + 8 + MemoryLayout<Dump>.stride + 9)
+      + plan.receiveBuffers * MemoryLayout<ReceivedDatagram>.stride
+  }
+
+  private static func pages(_ bytes: Int) -> Int { (bytes + 4095) / 4096 * 4096 }
+}
+
+extension PipelinePlan {
+  /// The sizes of its port's pools.
+  var portOptions: PortOptions { PortOptions(receiveBuffers: receiveBuffers, operations: operations) }
+
+  /// What the constant part of the rows takes in a dump's memory, for all encodings. Unknown columns, which are reported
+  /// elsewhere, take nothing.
+  var prefixBytes: Int {
+    encodings.reduce(0) { end, part in
+      guard
+        let encoder = try? RecordEncoder(
+          format: part.format, columns: part.columns, attributes: attributes, host: HostIdentity(), pipeline: identity)
+      else { return end }
+      return Encoding(encoder: encoder, plan: self, prefixOffset: end).prefixRange.upperBound
+    }
+  }
+}
+
+extension SinkKind {
+  fileprivate var hasFile: Bool { if case .file = self { true } else { false } }
+}
