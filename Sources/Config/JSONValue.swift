@@ -48,6 +48,16 @@ enum JSONValue: Sendable, Equatable {
     }
   }
 
+  /// The value as text on one line.
+  var line: String {
+    switch self {
+    case .array(let values): "[" + values.map(\.line).joined(separator: ",") + "]"
+    case .object(let members):
+      "{" + members.map { "\(Self.quoted($0.key)):\($0.value.line)" }.joined(separator: ",") + "}"
+    default: text()
+    }
+  }
+
   private var isSmall: Bool {
     switch self {
     case .string, .integer, .boolean, .null: true

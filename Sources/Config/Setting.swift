@@ -1,5 +1,5 @@
 /// What a changed value costs a running daemon.
-enum ReloadClass: String, CaseIterable, Sendable {
+public enum ReloadClass: String, CaseIterable, Sendable {
   /// Taken over at the next poll.
   case live
   /// The pipeline is made anew.
@@ -33,8 +33,12 @@ struct Setting<Root>: Sendable {
   let apply: @Sendable (Node, inout Root, inout Reading) -> Void
   /// The default as a tree, the lowest layer of every merge; nil if there is none.
   let builtIn: Node?
+  /// Two configurations say the same of it.
+  let isEqual: @Sendable (Root, Root) -> Bool
+  /// Its value for people; nil if it is of a kind that could hold a secret or is too long for a line.
+  let shown: @Sendable (Root) -> String?
 
-  init<Value>(
+  init<Value: Equatable>(
     _ path: String, _ target: any WritableKeyPath<Root, Value> & Sendable, _ type: ValueType<Value>,
     default defaultText: String? = nil, otherwise: String? = nil, required: Bool = false, reload: ReloadClass,
     _ doc: String
@@ -43,6 +47,8 @@ struct Setting<Root>: Sendable {
       path: path, type: type.name, allowed: type.allowed, defaultText: defaultText, otherwise: otherwise,
       isRequired: required, reload: reload, doc: doc, schema: type.schema)
     builtIn = defaultText.flatMap(Node.init(builtIn:))
+    isEqual = { $0[keyPath: target] == $1[keyPath: target] }
+    shown = { PlainValue.text($0[keyPath: target], of: type.name) }
     apply = { node, root, reading in
       if let value = type.read(node, path, &reading) { root[keyPath: target] = value }
     }
