@@ -10,10 +10,19 @@ struct ConfigurationOption: ParsableArguments {
   var config: String
 
   /// Reads the file, prints what is wrong with it to standard error, and throws exit code 78 if anything is an error.
-  func load() throws -> Settings {
-    let outcome = ConfigurationFile.read(path: config, vocabulary: Vocabulary(columns: RecordSchema.columnNames))
-    printError(outcome.rendered, terminator: "")
-    guard let settings = outcome.settings else { throw ExitCode.invalidConfiguration }
+  func load() throws -> Settings { try Self.read(config).told() }
+
+  /// Reads a file; prints nothing.
+  static func read(_ path: String) -> Outcome {
+    ConfigurationFile.read(path: path, vocabulary: Vocabulary(columns: RecordSchema.columnNames))
+  }
+}
+
+extension Outcome {
+  /// Prints what is wrong to standard error, and throws exit code 78 if anything is an error.
+  func told() throws -> Settings {
+    printError(rendered, terminator: "")
+    guard let settings else { throw ExitCode.invalidConfiguration }
     return settings
   }
 }

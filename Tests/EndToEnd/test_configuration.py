@@ -103,6 +103,46 @@ def test_mistakes_are_told_where_they_are(tmp_path, text, words):
         assert word in output, output
 
 
+TWO_PIPELINES = """version: 1
+global: {resources: {threads: %s, memory: %s}}
+pipelines:
+  host: {interval: %s, sinks: {out: {type: file, path: %s}}}
+  web: {sinks: {out: {type: blackhole}}}
+"""
+
+
+def test_check_adds_up_what_a_configuration_asks_for(tmp_path):
+    file = tmp_path / "xtcpd.yaml"
+    file.write_text(TWO_PIPELINES % ("auto", "256MiB", "10s", "/x"))
+    done = bed.xtcpd("check", "--config", file, "--for", "cpus=8,nofile=65536,memlock=8MiB")
+    assert done.returncode == 0 and "threads: 4 = 1 main + 2 loops + 1 file worker\n" in done.stdout
+    assert bed.xtcpd("check", "--config", file, "--for", "cpus=many").returncode == 64
+
+    code, text, _ = check(tmp_path, TWO_PIPELINES % (2, "256MiB", "10s", "/x"))
+    assert code == bed.EXIT_INVALID_CONFIGURATION
+    assert "xtcpd.yaml:2:31: error: threads: budget 2, asked 3 = 1 main + 1 loop + 1 file worker" in text
+    large = "defaults: {batch: {bytes: 8MiB}}\n"
+    code, text, _ = check(tmp_path, TWO_PIPELINES % ("auto", "16MiB", "10s", "/x") + large)
+    assert code == bed.EXIT_INVALID_CONFIGURATION and "memory: budget 16MiB, asked " in text
+
+
+def test_plan_compares_two_files(tmp_path):
+    old, new = tmp_path / "old.yaml", tmp_path / "new.yaml"
+    old.write_text(TWO_PIPELINES % ("auto", "256MiB", "10s", "/x"))
+
+    def plan(text):
+        new.write_text(text)
+        return bed.xtcpd("plan", "--config", new, "--against", old, "--detailed-exitcode", "--for", "cpus=4")
+
+    same = plan(old.read_text())
+    assert (same.returncode, same.stdout) == (0, "host: keep\nweb: keep\n")
+    changed = plan(TWO_PIPELINES % ("auto", "256MiB", "5s", "/y"))
+    assert (changed.returncode, changed.stdout) == (
+        2, "host: rebuild (interval 10s -> 5s, sinks.out.path)\nweb: keep\n")
+    assert plan(TWO_PIPELINES % (2, "256MiB", "10s", "/x")).returncode == bed.EXIT_INVALID_CONFIGURATION
+    assert bed.xtcpd("plan", "--config", old).returncode == 64
+
+
 BOMB = "version: 1\n" + "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12))
 
