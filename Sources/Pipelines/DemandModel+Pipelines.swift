@@ -11,7 +11,7 @@ extension DemandModel {
     // Its poller, its wake-up, its own namespace, a namespace that is being entered.
     loopDescriptors: 4
   ) { settings, mayUseRing in
-    PipelineFootprint(PipelinePlan(settings, global: GlobalSettings(), hostname: ""), mayUseRing: mayUseRing)
+    PipelineFootprint(PipelinePlan(settings, host: HostIdentity(), RunOptions(version: "")), mayUseRing: mayUseRing)
   }
 }
 
@@ -39,7 +39,9 @@ extension PipelineFootprint {
 
 extension PipelinePlan {
   /// The sizes of its port's pools.
-  var portOptions: PortOptions { PortOptions(receiveBuffers: receiveBuffers, operations: operations) }
+  var portOptions: PortOptions { 
+    PortOptions(receiveBuffers: receiveBuffers, operations: operations, offloadsSends: readers > 0)
+  }
 
   /// What the constant part of the rows takes in a dump's memory, for all encodings. Unknown columns, which are reported
   /// elsewhere, take nothing.

@@ -7,7 +7,9 @@ extension Pipeline {
   /// Starts as many dumps as may be started now and returns how many. A dump starts only with buffers and batches in hand.
   func startDumps(now: Int64) -> Int {
     var started = 0
-    while isPolling, nextNamespace < choice.indices.count, started < quantum.size, !dumps.isFull, hasRoomForRows() {
+    while isPolling, nextNamespace < choice.indices.count, started < quantum.size, !dumps.isFull, hasFreeReader,
+      hasRoomForRows()
+    {
       guard let memory = dumpPool.lease() else { break }
       let index = choice.indices[nextNamespace]
       nextNamespace += 1
@@ -21,6 +23,12 @@ extension Pipeline {
     }
     return started
   }
+
+  /// A worker that would begin a dump later than now would make its rows look older than they are.
+  private var hasFreeReader: Bool { !isOffloading || sending < plan.readers }
+
+  /// Kernel workers perform the first part of each walk.
+  private var isOffloading: Bool { plan.readers > 0 && port.mode == .ioUring }
 
   /// A datagram can be received, and its rows have batches to go to.
   private func hasRoomForRows() -> Bool {
@@ -50,6 +58,7 @@ extension Pipeline {
       dump.pointee.isSending = false
       endDump(slot, .failed(SystemError("send", errno: EAGAIN)))
     } else {
+      sending += 1
       armReceive(slot, dump)
     }
   }
@@ -76,6 +85,7 @@ extension Pipeline {
     switch completion.kind {
     case .send:
       dump.pointee.isSending = false
+      sending -= 1
       if completion.result < 0 { endDump(slot, .failed(SystemError("send", errno: -completion.result))) }
     case .receive:
       if completion.isFinal { dump.pointee.receive = nil }

@@ -30,39 +30,79 @@ extension Pipeline {
   func endPollIfDone(now: Int64) {
     guard isPolling, nextNamespace >= choice.indices.count, dumps.count == 0, received.isEmpty else { return }
     if plan.batchMaxAge == 0 || isStopping { for encoding in encodings { encoding.ship() } }
-    countPoll()
+    countPoll(duration: now - pollStarted)
     logPoll(duration: now - pollStarted)
-    publishTotals()
+    publish(now: now)
     if let limit = plan.pollLimit, poll.sequence >= limit { stop() }
   }
 
   /// Counts the poll under its result, and how its dumps ended.
-  func countPoll() {
+  func countPoll(duration: Int64) {
     isPolling = false
     counters.dumps.add(pollEnds)
     counters.namespaces = UInt64(choice.indices.count)
-    if isBlind {
-      counters.failedPolls += 1
-    } else if pollEnds.incomplete == 0 {
+    lastPoll = wallClockNanoseconds()
+    pollDurations.observe(duration)
+    let result = pollResult
+    switch result {
+    case .complete:
       counters.completePolls += 1
+      lastCompletePoll = lastPoll
       if !choice.indices.isEmpty { recovered() }
-    } else if pollEnds.complete > 0 || counters.rows.reported > rowsBefore.reported {
-      counters.partialPolls += 1
-    } else {
-      counters.failedPolls += 1
+    case .partial: counters.partialPolls += 1
+    case .failed: counters.failedPolls += 1
     }
+    tellWatchers(result, duration)
+  }
+
+  private var pollResult: PollOutcome.Result {
+    if isBlind { return .failed }
+    if pollEnds.incomplete == 0 { return .complete }
+    return pollEnds.complete > 0 || counters.rows.reported > rowsBefore.reported ? .partial : .failed
+  }
+
+  private func tellWatchers(_ result: PollOutcome.Result, _ duration: Int64) {
+    guard !pollWatchers.isEmpty else { return }
+    let outcome = PollOutcome(
+      result: result, sequence: poll.sequence, duration: duration, namespaces: choice.indices.count,
+      reported: counters.rows.reported - rowsBefore.reported, encoded: counters.rows.encoded - rowsBefore.encoded)
+    endedPolls += pollWatchers.map { ($0, outcome) }
+    pollWatchers.removeAll()
+  }
+
+  /// Makes what has changed visible to other threads: at once between polls, ten times a second while one runs.
+  func publishIfDue(now: Int64) {
+    guard !isPolling || now - lastPublished >= 100_000_000 else { return }
+    publish(now: now)
   }
 
   /// Makes the totals visible to other threads, and says which sinks fail or work again.
-  func publishTotals() {
+  func publish(now: Int64) {
+    lastPublished = now
     counters.skippedPolls = schedule.skipped
-    board.publish(counters) { index, report in
-      let sink = sinks[index]
-      if sink.state != report.state { sinkChanged(sink) }
-      report.tally = sink.tally
-      report.state = sink.state
-      report.openRows = UInt64(encodings[plan.sinks[index].encoding].openRows)
+    board.update { report in
+      report.totals.counters = counters
+      report.mode = port.mode
+      (report.lastPoll, report.lastCompletePoll) = (lastPoll, lastCompletePoll)
+      report.pollDurations = pollDurations
+      report.pools.receiveBuffers = port.receiveBufferGauges
+      report.pools.operations = port.operationGauges
+      report.pools.dumps = dumpPool.gauges
+      report.pools.batches = batchPool.gauges
+      for index in sinks.indices { publish(sink: index, &report) }
     }
+  }
+
+  private func publish(sink index: Int, _ report: inout PipelineReport) {
+    let sink = sinks[index]
+    if sink.state != report.totals.sinks[index].state { sinkChanged(sink) }
+    var tally = sink.tally
+    if let predecessor, let old = predecessor.plan.predecessor(of: index, in: plan) { tally += predecessor.sinks[old].tally }
+    report.totals.sinks[index].tally = tally
+    report.totals.sinks[index].state = sink.state
+    report.totals.sinks[index].openRows = UInt64(encodings[plan.sinks[index].encoding].openRows)
+    report.totals.sinks[index].encodedBefore = encodedBefore[index]
+    report.queues[index] = QueueStatus(sink.queueGauges)
   }
 
   private func logPoll(duration: Int64) {

@@ -14,15 +14,25 @@ import Sinks
 /// Data flows one way. Pressure flows back through the pools alone: a sink that holds batches leaves none to encode into, datagrams
 /// then wait in receive buffers, and without free buffers the kernel keeps the rest of the dump.
 final class Pipeline {
-  let plan: PipelinePlan
+  /// Changes at poll boundaries only (`adopt`).
+  private(set) var plan: PipelinePlan
   let port: any Port
   let log: Logger
   let directory: NamespaceDirectory
-  let encodings: [Encoding]
+  private(set) var encodings: [Encoding]
   let sinks: [any Sink]
 
   var counters = PipelineCounters()
-  let board: TotalsBoard
+  let board: PipelineBoard
+  var pollDurations = DurationHistogram()
+  /// Wall clock at which the last poll, and the last complete one, ended.
+  var lastPoll: Int64 = 0
+  var lastCompletePoll: Int64 = 0
+  /// What each sink's rows are counted from: rows encoded before it was there.
+  var encodedBefore: [UInt64]
+  /// Whose sinks let go at present: what they still hold is reported with this pipeline's.
+  var predecessor: Pipeline?
+  private var hasToldItsEnd = false
   var schedule: PollSchedule
   var choice: NamespaceChoice
   var quantum: StartQuantum
@@ -30,8 +40,8 @@ final class Pipeline {
   var complaints = Complaints()
 
   // Pools of this pipeline. Receive buffers and operations belong to the port.
-  let dumpPool: Pool<DumpMemory>
-  let batchPool: BatchPool
+  private(set) var dumpPool: Pool<DumpMemory>
+  private(set) var batchPool: BatchPool
   var dumps: SlotTable<Dump>
   var received: FixedQueue<ReceivedDatagram>
   var door: NamespaceDoor
@@ -46,14 +56,27 @@ final class Pipeline {
   var pollEnds = DumpCounts()
   var pollStarted: Int64 = 0
   var rowsBefore = RowTally()
+  var lastPublished: Int64 = 0
+
+  /// Who wants to know what the next poll, and the one that runs, comes to.
+  private var pollRequests: [Int] = []
+  var pollWatchers: [Int] = []
+  /// What was asked for and has ended; the loop takes it.
+  var endedPolls: [(request: Int, outcome: PollOutcome)] = []
 
   // The turn that is running.
+  /// The port has completions, or something was asked for: the loop owes a turn.
+  var isDue = true
   /// Wall clock right before the last submission.
   var submitted: Int64 = 0
   var sequence: UInt32 = 0
+  /// Requests that the kernel has not taken yet.
+  var sending = 0
   /// Some dump has no receive armed: it ran out of buffers.
   var hasUnarmedReceives = false
   var armedTimer: (deadline: Int64, token: OperationToken)?
+  /// The poll that runs is the last one.
+  private var pollsNoMore = false
   var isStopping = false
   /// What makes it impossible to go on. The loop ends the process with it.
   var failure: SystemError?
@@ -67,9 +90,12 @@ final class Pipeline {
 
   init(
     plan: PipelinePlan, port: any Port, directory: NamespaceDirectory, choice: NamespaceChoice,
-    door: consuming NamespaceDoor, encodings: [Encoding], sinks: [any Sink], batchPool: consuming BatchPool, log: Logger
+    door: consuming NamespaceDoor, encodings: [Encoding], sinks: [any Sink], batchPool: consuming BatchPool,
+    board: PipelineBoard, log: Logger
   ) {
     self.plan = plan
+    self.board = board
+    encodedBefore = sinks.map { _ in 0 }
     self.port = port
     self.directory = directory
     self.door = door
@@ -82,17 +108,26 @@ final class Pipeline {
       interval: plan.interval, alignment: plan.alignment, monotonic: now, wall: wallClockNanoseconds())
     self.choice = choice
     quantum = StartQuantum(limit: plan.recvBatch)
-    let prefixBytes = encodings.reduce(0) { max($0, $1.prefixRange.upperBound) }
-    dumpPool = Pool(count: plan.recvBatch) { _ in
-      DumpMemory(requestBytes: DumpRequest.byteCount, prefixBytes: prefixBytes)
-    }
+    dumpPool = Pipeline.makeDumpPool(plan, encodings)
     dumps = SlotTable(capacity: plan.recvBatch)
     received = FixedQueue(capacity: plan.receiveBuffers)
-    board = TotalsBoard(name: plan.name, sinks: sinks.map(\.name))
+  }
+
+  private static func makeDumpPool(_ plan: PipelinePlan, _ encodings: [Encoding]) -> Pool<DumpMemory> {
+    let prefixBytes = encodings.reduce(0) { max($0, $1.prefixRange.upperBound) }
+    return Pool(count: plan.recvBatch) { _ in
+      DumpMemory(requestBytes: DumpRequest.byteCount, prefixBytes: prefixBytes)
+    }
   }
 
   /// Stopped, with nothing left to deliver.
   var isFinished: Bool { isStopping && !isPolling && sinks.allSatisfy { $0.isIdle } }
+
+  /// Between two polls: nothing is being read, and all that was read is encoded.
+  var isAtBoundary: Bool { !isPolling && received.isEmpty }
+
+  /// At a boundary, and every row is with the sinks.
+  var isQuiet: Bool { isAtBoundary && encodings.allSatisfy { $0.openRows == 0 } }
 
   /// Does all that can be done without waiting. The loop calls it when the port has completions, and once to begin with.
   func turn() throws(SystemError) {
@@ -102,22 +137,40 @@ final class Pipeline {
     let before = MonotonicTime.now().nanoseconds
     let started = startDumps(now: before)
     endPollIfDone(now: before)
+    beginRequestedPoll(now: before)
     flushAged(now: before)
     for sink in sinks { sink.resume() }
     armTimer()
     submitted = wallClockNanoseconds()
     try port.submit()
     if started > 0 { quantum.observe(duration: MonotonicTime.now().nanoseconds - before) }
+    publishIfDue(now: before)
     if let failure { throw failure }
+  }
+
+  // MARK: Ending
+
+  /// Lets the poll that runs be the last one.
+  func stopPolling() {
+    pollsNoMore = true
+    isDue = true
+  }
+
+  /// Gives up what the poll that runs has not read yet; the rows it gave stay.
+  func interruptPoll() {
+    guard isPolling else { return }
+    pollEnds.interrupted += UInt64(choice.indices.count - nextNamespace)
+    nextNamespace = choice.indices.count
+    for slot in 0..<dumps.capacity { endDump(slot, .interrupted) }
+    isDue = true
   }
 
   /// Ends what runs, keeps the rows it gave, and hands the last batches to the sinks. Further turns drain them.
   func stop() {
     guard !isStopping else { return }
     isStopping = true
-    if isPolling { pollEnds.interrupted += UInt64(choice.indices.count - nextNamespace) }
-    nextNamespace = choice.indices.count
-    for slot in 0..<dumps.capacity { endDump(slot, .interrupted) }
+    interruptPoll()
+    isDue = true
   }
 
   /// Lets go of the port, and drops by name what could not be delivered before.
@@ -128,8 +181,67 @@ final class Pipeline {
     // A datagram that some encodings are through with is encoded by all, so that the counters agree: batches go free at once now.
     for _ in 0..<plan.receiveBuffers where !received.isEmpty { encodeReceived() }
     for encoding in encodings { encoding.ship() }
-    if isPolling { countPoll() }
-    publishTotals()
+    let now = MonotonicTime.now().nanoseconds
+    if isPolling { countPoll(duration: now - pollStarted) }
+    publish(now: now)
+  }
+
+  /// Whether it has finished and has not said so before.
+  func tellsItsEnd() -> Bool {
+    guard isFinished, !hasToldItsEnd else { return false }
+    hasToldItsEnd = true
+    return true
+  }
+
+  // MARK: Reload
+
+  /// What its sinks may hold and how they are tried again holds at once: it may be what a poll waits for.
+  func applySinkSettings(of plan: PipelinePlan) {
+    for (sink, part) in zip(sinks, plan.sinks) { sink.apply(queue: part.queue, retry: part.retry) }
+    isDue = true
+  }
+
+  /// Opens files again whose path names another one.
+  func reopenFiles() {
+    for sink in sinks { sink.reopen() }
+    isDue = true
+  }
+
+  /// What a pipeline goes on with after its live settings have changed, made beside it.
+  struct Adjustment: ~Copyable {
+    let plan: PipelinePlan
+    let encodings: [Encoding]
+    let batchPool: BatchPool
+  }
+
+  /// Goes on with other live settings: at a poll boundary, on the same port, with the same sinks and counters. Batches of the old
+  /// pool are delivered as they are.
+  func adopt(_ new: consuming Adjustment) {
+    for encoding in encodings { encoding.ship() }
+    let now = MonotonicTime.now().nanoseconds
+    schedule = schedule.changed(
+      interval: new.plan.interval, alignment: new.plan.alignment, monotonic: now, wall: wallClockNanoseconds())
+    choice.select(new.plan)
+    plan = new.plan
+    encodings = new.encodings
+    batchPool = new.batchPool
+    dumpPool = Pipeline.makeDumpPool(plan, encodings)
+    for (sink, part) in zip(sinks, plan.sinks) { encodings[part.encoding].attach(sink) }
+    applySinkSettings(of: plan)
+  }
+
+  // MARK: Polls on request
+
+  /// Polls as soon as the poll that runs is over, without regard to the schedule.
+  func poll(request: Int) {
+    pollRequests.append(request)
+    isDue = true
+  }
+
+  private func beginRequestedPoll(now: Int64) {
+    guard !pollRequests.isEmpty, isAtBoundary, !isStopping, !pollsNoMore else { return }
+    swap(&pollRequests, &pollWatchers)
+    beginPoll(now: now)
   }
 
   private func handle(_ completion: consuming Completion) {
@@ -147,7 +259,7 @@ final class Pipeline {
     armedTimer = nil
     let now = MonotonicTime.now().nanoseconds
     if isPolling { endOverdueDumps(now: now) }
-    guard !isStopping, now >= schedule.nextTick else { return }
+    guard !isStopping, !pollsNoMore, now >= schedule.nextTick else { return }
     if schedule.tick(monotonic: now, wall: wallClockNanoseconds(), busy: isPolling) { beginPoll(now: now) }
     counters.skippedPolls = schedule.skipped
   }
@@ -155,8 +267,9 @@ final class Pipeline {
   /// One timer for all deadlines: the next tick, the first dump that may be overdue, the first batch that grows old. It is armed
   /// anew only when something is due sooner than it.
   private func armTimer() {
-    var due = isStopping ? Int64.max : schedule.nextTick
+    var due = isStopping || pollsNoMore ? Int64.max : schedule.nextTick
     if dumps.count > 0 { due = min(due, MonotonicTime.now().nanoseconds + max(plan.timeout / 4, 1_000_000)) }
+    for sink in sinks { if let deadline = sink.nextDeadline { due = min(due, deadline) } }
     if plan.batchMaxAge > 0 {
       for encoding in encodings { if let first = encoding.firstRowAt { due = min(due, first + plan.batchMaxAge) } }
     }

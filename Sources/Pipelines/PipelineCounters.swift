@@ -1,7 +1,6 @@
 import IO
 import Records
 import Sinks
-import Synchronization
 
 /// What a pipeline has done since it was created. Rule 1 of the design holds over it whenever no poll is running:
 /// `rows.reported == rows.filtered + rows.sampledOut + rows.encoded`, and for every sink
@@ -32,6 +31,11 @@ public struct PipelineTotals: Sendable, Equatable {
   /// One entry a sink, in the order of the configuration.
   public internal(set) var sinks: [SinkReport]
 
+  init(name: String, sinks: [String]) {
+    self.name = name
+    self.sinks = sinks.map { SinkReport(name: $0) }
+  }
+
   /// Every namespace that still existed was read to its end.
   public var isWhole: Bool { counters.failedPolls == 0 && counters.dumps.incomplete == counters.dumps.vanished }
 
@@ -45,8 +49,9 @@ public struct PipelineTotals: Sendable, Equatable {
       return
         "reported \(rows.reported) != filtered \(rows.filtered) + sampled out \(rows.sampledOut) + encoded \(rows.encoded)"
     }
-    for sink in sinks where sink.tally.accepted + sink.openRows != rows.encoded {
-      return "sink \(sink.name): accepted \(sink.tally.accepted) + open \(sink.openRows) != encoded \(rows.encoded)"
+    for sink in sinks where sink.encodedBefore + sink.tally.accepted + sink.openRows != rows.encoded {
+      return "sink \(sink.name): before it \(sink.encodedBefore) + accepted \(sink.tally.accepted) + open "
+        + "\(sink.openRows) != encoded \(rows.encoded)"
     }
     return nil
   }
@@ -59,6 +64,8 @@ public struct SinkReport: Sendable, Equatable {
   public var state = SinkState.up
   /// Rows in the batch that is being filled: in flight, though not handed to the sink yet.
   public var openRows: UInt64 = 0
+  /// Rows that the pipeline had encoded before this sink was there.
+  public var encodedBefore: UInt64 = 0
 
   public init(name: String) { self.name = name }
 
@@ -129,23 +136,4 @@ enum DumpEnd: Equatable {
   case malformed
   case interrupted
   case failed(SystemError)
-}
-
-/// Where a pipeline puts its totals at the end of a poll for other threads to read. Written in place: publishing allocates nothing.
-final class TotalsBoard: Sendable {
-  private let latest: Mutex<PipelineTotals>
-
-  init(name: String, sinks: [String]) {
-    latest = Mutex(PipelineTotals(name: name, sinks: sinks.map { SinkReport(name: $0) }))
-  }
-
-  /// - Parameter report: called for every sink's entry.
-  func publish(_ counters: PipelineCounters, _ report: (Int, inout SinkReport) -> Void) {
-    latest.withLock { totals in
-      totals.counters = counters
-      for index in totals.sinks.indices { report(index, &totals.sinks[index]) }
-    }
-  }
-
-  func read() -> PipelineTotals { latest.withLock { $0 } }
 }

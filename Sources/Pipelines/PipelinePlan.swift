@@ -3,7 +3,7 @@ import IO
 import Records
 
 /// What one pipeline needs, in the terms of the modules that do the work. Made from settings; starts nothing.
-struct PipelinePlan {
+struct PipelinePlan: Sendable {
   let name: String
   /// Nanoseconds.
   let interval: Int64
@@ -12,6 +12,8 @@ struct PipelinePlan {
   /// The number of polls after which the pipeline stops by itself; nil: it runs until it is stopped.
   let pollLimit: UInt64?
   let mode: PortChoice
+  /// Dumps that kernel workers may begin at once, beside the loop: `reader.parallelism` less one.
+  let readers: Int
   let recvBatch: Int
   let cqeBatch: Int
   let receiveBuffers: Int
@@ -24,30 +26,33 @@ struct PipelinePlan {
   let selection: RowSelection
   let namespaces: NamespaceSelection
   let identity: PipelineIdentity
+  let host: HostIdentity
   /// Distinct ways of encoding a row. A batch is encoded once for all sinks that share one.
   let encodings: [EncodingPlan]
   let sinks: [SinkPlan]
 
   /// How rows are encoded for one or more sinks.
-  struct EncodingPlan: Equatable {
+  struct EncodingPlan: Equatable, Sendable {
     let format: RecordFormat
     let columns: [String]?
   }
 
   /// A sink and the index of its encoding.
-  struct SinkPlan {
+  struct SinkPlan: Sendable {
     let name: String
     let kind: SinkKind
     let encoding: Int
+    let queue: QueueSettings
+    let retry: RetrySettings
   }
 
   /// - Parameters:
-  ///   - hostname: the effective host name, which spreads polls over a fleet.
-  ///   - asTable: encode for a terminal in place of the configured format.
+  ///   - host: what rows say of this host; its name spreads polls over a fleet.
+  ///   - pipelines: all enabled ones, for `rest`.
   init(
-    _ settings: PipelineSettings, global: GlobalSettings, hostname: String, pollLimit: UInt64? = nil,
-    asTable: Bool = false
+    _ settings: PipelineSettings, among pipelines: [PipelineSettings] = [], host: HostIdentity, _ options: RunOptions
   ) {
+    self.host = host
     name = settings.name
     interval = settings.interval.nanoseconds
     timeout = settings.timeout.nanoseconds
@@ -55,10 +60,11 @@ struct PipelinePlan {
       switch settings.align {
       case .none: .none
       case .wallclock: .wall(offset: 0)
-      case .spread: .spread(hostname: hostname, pipeline: settings.name, interval: settings.interval.nanoseconds)
+      case .spread: .spread(hostname: host.hostname, pipeline: settings.name, interval: settings.interval.nanoseconds)
       }
-    self.pollLimit = pollLimit
+    pollLimit = options.pollLimit
     mode = PortChoice(settings.reader.mode)
+    readers = settings.reader.parallelism - 1
     recvBatch = settings.reader.recvBatch
     cqeBatch = settings.reader.cqeBatch
     receiveBuffers = settings.pools.receiveBuffers
@@ -75,10 +81,11 @@ struct PipelinePlan {
 
     var encodings: [EncodingPlan] = []
     sinks = settings.sinks.map { sink in
-      let plan = EncodingPlan(format: asTable ? .table : RecordFormat(sink.format), columns: sink.columns)
+      let plan = EncodingPlan(format: options.asTable ? .table : RecordFormat(sink.format), columns: sink.columns)
       let index = encodings.firstIndex(of: plan) ?? encodings.count
       if index == encodings.count { encodings.append(plan) }
-      return SinkPlan(name: sink.name, kind: sink.kind, encoding: index)
+      return SinkPlan(
+        name: sink.name, kind: sink.kind, encoding: index, queue: sink.queue, retry: sink.retry)
     }
     self.encodings = encodings
   }

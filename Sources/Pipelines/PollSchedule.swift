@@ -49,6 +49,15 @@ struct PollSchedule {
     return !busy
   }
 
+  /// The schedule that goes on from this one with other settings. Nothing moves if they are the same.
+  func changed(interval: Int64, alignment: Alignment, monotonic: Int64, wall: Int64) -> PollSchedule {
+    if interval == self.interval, alignment == self.alignment { return self }
+    var next = PollSchedule(interval: interval, alignment: alignment, monotonic: monotonic, wall: wall)
+    next.skipped = skipped
+    if alignment == .none { next.nextTick = min(max(monotonic, nextTick), monotonic + interval) }
+    return next
+  }
+
   /// Nanoseconds from `wall` to the next aligned moment: 1 ... interval.
   private static func wait(_ interval: Int64, _ alignment: Alignment, wall: Int64) -> Int64 {
     guard case .wall(let offset) = alignment else { return interval }

@@ -4,6 +4,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 import time
 
 import sstext
@@ -32,6 +33,26 @@ def end(process, timeout=10):
             process.wait()
             raise AssertionError(f"process {process.pid} ({process.args[0]}) ignored SIGTERM for {timeout} s") from None
     return process.returncode
+
+
+LONGEST_CALL = """
+import socket, struct, time
+sock = socket.socket(16, socket.SOCK_RAW, 4)  # AF_NETLINK, NETLINK_SOCK_DIAG
+# struct nlmsghdr; struct inet_diag_req: TCPDIAG_GETSOCK walks both families, as xtcpd does
+body = struct.pack("=BBBB48xII", 0, 0, 0, 0xFE, 0xFFF, 0)
+request = struct.pack("=IHHII", 16 + len(body), 18, 0x301, 1, 0) + body
+longest, done = 0, False
+while not done:
+    started = time.perf_counter()
+    if request:
+        sock.send(request)
+        answer, request = b"", None
+    else:
+        answer = sock.recv(65536)
+        done = struct.unpack_from("=H", answer, 4)[0] in (2, 3)
+    longest = max(longest, time.perf_counter() - started)
+print(longest * 1000)
+"""
 
 
 class Population:
@@ -68,6 +89,12 @@ class Population:
     def selection(self):
         """`namespaces:` of a pipeline that reads this population and nothing else."""
         return {"include": [{"name": self.prefix + "*"}]}
+
+    def longest_call_ms(self):
+        """The longest of the netlink calls (send, receives) that a dump of the first namespace takes, in ms."""
+        done = subprocess.run(["nsenter", f"--net={self.namespaces[0]['path']}", sys.executable, "-c", LONGEST_CALL],
+                              capture_output=True, text=True, timeout=60, check=True)
+        return float(done.stdout)
 
     def ss(self):
         """{netns cookie: {socket cookie: tokens}}."""

@@ -15,6 +15,24 @@ import Testing
     #expect(schedule.skipped == 0)
   }
 
+  @Test func theSameSettingsMoveNothing() {
+    var schedule = PollSchedule(interval: Self.second, alignment: .wall(offset: 5), monotonic: 100, wall: 7)
+    _ = schedule.tick(monotonic: schedule.nextTick, wall: schedule.nextTick - 93, busy: true)
+    let same = schedule.changed(interval: Self.second, alignment: .wall(offset: 5), monotonic: 900, wall: 0)
+    #expect(same.nextTick == schedule.nextTick)
+    #expect(same.skipped == 1)
+  }
+
+  @Test func aShorterIntervalHoldsAtOnceAndALongerOneToo() {
+    let schedule = PollSchedule(interval: 10 * Self.second, alignment: .none, monotonic: 0, wall: 0)
+    var started = schedule
+    _ = started.tick(monotonic: 0, wall: 0, busy: false)
+    let shorter = started.changed(interval: Self.second, alignment: .none, monotonic: Self.second, wall: 0)
+    #expect(shorter.nextTick == 2 * Self.second, "one new interval from now, not the rest of the old one")
+    let longer = started.changed(interval: 60 * Self.second, alignment: .none, monotonic: Self.second, wall: 0)
+    #expect(longer.nextTick == 10 * Self.second, "never later than it would have come")
+  }
+
   @Test func aTickDuringAPollIsSkippedAndCounted() {
     var schedule = PollSchedule(interval: Self.second, alignment: .none, monotonic: 0, wall: 0)
     var polls = false

@@ -27,6 +27,9 @@ ssize_t clinux_write_nowait(int fd, const void *bytes, size_t count);
 int clinux_name_thread(const char *name);
 
 /// getrlimit(2) / setrlimit(2) on RLIMIT_MEMLOCK and RLIMIT_NOFILE. Return 0, or -1 with errno set.
+/// sched_setaffinity(2) for the calling thread; no CPUs: those of the main thread. -1 and errno on failure.
+int clinux_set_affinity(const uint32_t *cpus, long count);
+
 int clinux_memlock_limit(uint64_t *soft, uint64_t *hard);
 int clinux_set_memlock_limit(uint64_t soft, uint64_t hard);
 int clinux_nofile_limit(uint64_t *soft, uint64_t *hard);

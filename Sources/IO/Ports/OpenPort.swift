@@ -14,6 +14,8 @@ public struct PortOptions: Sendable {
   public var receiveBuffers: Int
   /// Operations in flight at once, at least 1.
   public var operations: Int
+  /// Sends are performed by kernel workers (io-wq, IOSQE_ASYNC) in place of the submitting thread. `SyscallPort` has no workers.
+  public var offloadsSends = false
   /// Completions that the kernel keeps room for; `nil`: as many as can be outstanding. What does not fit overflows
   /// into kernel memory and is not lost (IORING_FEAT_NODROP).
   var completions: Int?
@@ -21,7 +23,8 @@ public struct PortOptions: Sendable {
   var submissions: Int?
 
   /// Sizes outside of the bounds are moved to the nearest bound.
-  public init(receiveBuffers: Int, operations: Int) {
+  public init(receiveBuffers: Int, operations: Int, offloadsSends: Bool = false) {
+    self.offloadsSends = offloadsSends
     self.receiveBuffers = min(max(1, receiveBuffers), 32_768)
     self.operations = max(1, operations)
   }

@@ -9,6 +9,7 @@ public final class RingPort: Port {
   private static let scratchSize = 128
 
   private let ring: Ring
+  private let offloadsSends: Bool
   private let operations: OperationTable
   private let buffers: ReceiveBufferPool
   private let scratch: UnsafeMutableBufferPointer<Ring.Event>
@@ -20,6 +21,7 @@ public final class RingPort: Port {
 
   /// Sets up the ring, its buffers and its slots on the calling thread.
   public init(_ options: PortOptions) throws(PortError) {
+    offloadsSends = options.offloadsSends
     ring = try Ring(submissions: options.ringSubmissions, completions: options.ringCompletions)
     buffers = try Self.makeBuffers(options.receiveBuffers)
     operations = OperationTable(count: options.operations)
@@ -58,6 +60,7 @@ public final class RingPort: Port {
   public func send(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, owner: UInt32) -> OperationToken? {
     start(.send, descriptor, owner: owner) { entry, _ in
       io_uring_prep_send(entry, descriptor, bytes.baseAddress, bytes.count, KernelConstant.MSG_NOSIGNAL)
+      if offloadsSends { entry.pointee.flags |= UInt8(1 << IOSQE_ASYNC_BIT) }
     }
   }
 

@@ -1,0 +1,136 @@
+import Config
+import Glibc
+import IO
+import Logging
+import Records
+import Sinks
+
+/// Builds pipelines of plans: ports, pools, encoders, sinks. Used on the thread that will drive them, because a ring belongs to it.
+struct PipelineBuilder: Sendable {
+  let options: RunOptions
+  let log: Logger
+  let namespaces: NamespaceBoard
+  let memory: MemoryBudget
+
+  /// A pipeline that does nothing yet.
+  ///
+  /// - Parameter awaitsEstate: its sinks wait for what a predecessor's have not delivered.
+  /// - Throws: the first thing that stands in the way. Nothing has been read or written then.
+  func build(_ plan: PipelinePlan, board: PipelineBoard, awaitsEstate: Bool) throws(StartError) -> Pipeline {
+    var log = log
+    log[metadataKey: "pipeline"] = "\(plan.name)"
+    let port = try open(plan, log)
+    let encodings = try PipelineBuilder.makeEncodings(plan)
+    let sinks = try makeSinks(plan, encodings, port, awaitsEstate: awaitsEstate)
+    do throws(SystemError) {
+      let door = try NamespaceDoor()
+      // Whoever asks for the own namespace only has no right to any other.
+      let own = NamespaceSelection(include: [.inode(door.homeNode.inode)])
+      return Pipeline(
+        plan: plan, port: port, directory: namespaces,
+        choice: NamespaceChoice(selection: options.ownNamespaceOnly ? own : plan.namespaces), door: door,
+        encodings: encodings, sinks: sinks,
+        batchPool: try BatchPool(count: plan.batches, byteCount: plan.batchMemory), board: board, log: log)
+    } catch {
+      throw .system("pipeline \(plan.name): \(error)")
+    }
+  }
+
+  /// What a running pipeline goes on with under other live settings.
+  func buildAdjustment(_ plan: PipelinePlan) throws(StartError) -> Pipeline.Adjustment {
+    let encodings = try PipelineBuilder.makeEncodings(plan)
+    do throws(SystemError) {
+      return Pipeline.Adjustment(
+        plan: plan, encodings: encodings, batchPool: try BatchPool(count: plan.batches, byteCount: plan.batchMemory))
+    } catch {
+      throw .system("pipeline \(plan.name): \(error)")
+    }
+  }
+
+  /// The encoders of a plan; made by `check` too, since a column or a limit may be wrong.
+  static func makeEncodings(_ plan: PipelinePlan) throws(StartError) -> [Encoding] {
+    var encodings: [Encoding] = []
+    for part in plan.encodings {
+      let encoder: RecordEncoder
+      do throws(UnknownColumn) {
+        encoder = try RecordEncoder(
+          format: part.format, columns: part.columns, attributes: plan.attributes, host: plan.host,
+          pipeline: plan.identity)
+      } catch {
+        throw .configuration("pipeline \(plan.name): \(error)")
+      }
+      if encoder.maximumRowBytes > plan.batchBytes {
+        throw .configuration(
+          "pipeline \(plan.name): batch.bytes is \(plan.batchBytes), but one row in format \(part.format.rawValue) can take "
+            + "\(encoder.maximumRowBytes) bytes; raise batch.bytes")
+      }
+      encodings.append(
+        Encoding(encoder: encoder, plan: plan, prefixOffset: encodings.last?.prefixRange.upperBound ?? 0))
+    }
+    return encodings
+  }
+
+  // MARK: Parts
+
+  private func open(_ plan: PipelinePlan, _ log: Logger) throws(StartError) -> any Port {
+    do throws(PortError) {
+      let opened = try openPort(plan.mode, plan.portOptions)
+      if let refusal = opened.refusal { log.notice("using plain system calls: \(refusal)") }
+      return opened.port
+    } catch {
+      switch error {
+      case .system, .descriptorsExhausted: throw .system("pipeline \(plan.name): \(error)")
+      default: throw .missingRight("pipeline \(plan.name): \(error)")
+      }
+    }
+  }
+
+  private func makeSinks(
+    _ plan: PipelinePlan, _ encodings: [Encoding], _ port: any Port, awaitsEstate: Bool
+  ) throws(StartError) -> [any Sink] {
+    var sinks: [any Sink] = []
+    for (index, part) in plan.sinks.enumerated() {
+      let encoding = encodings[part.encoding]
+      let output = SinkOutput(
+        port: port, owner: Pipeline.Owner.sinks + UInt32(index), header: encoding.header, capacity: plan.batches)
+      let sink = try makeSink(part, output)
+      encoding.attach(sink)
+      sinks.append(sink)
+    }
+    return sinks
+  }
+
+  /// Where sinks are listed.
+  private func makeSink(_ part: PipelinePlan.SinkPlan, _ output: SinkOutput) throws(StartError) -> any Sink {
+    switch part.kind {
+    case .stdout: return StandardStreamSink(name: part.name, descriptor: STDOUT_FILENO, output)
+    case .stderr: return StandardStreamSink(name: part.name, descriptor: STDERR_FILENO, output)
+    case .blackhole: return BlackholeSink(name: part.name)
+    case .file(let file):
+      do throws(FileError) {
+        return try FileSink(name: part.name, path: file.path, mode: file.mode, output)
+      } catch {
+        throw StartError(error, sink: part.name)
+      }
+    }
+  }
+}
+
+extension StartError {
+  init(_ error: FileError, sink: String) {
+    if case .system(let cause) = error, cause.errno == EACCES || cause.errno == EPERM {
+      self = .missingRight("sink \(sink): \(error)")
+    } else {
+      self = .system("sink \(sink): \(error)")
+    }
+  }
+}
+
+extension HostIdentity {
+  /// This host as its rows name it.
+  init(_ global: GlobalSettings, _ facts: HostFacts, version: String) {
+    self.init(
+      hostname: global.hostname ?? facts.hostname, location: global.location, bootID: facts.bootID,
+      machineID: facts.machineID, daemonVersion: version, kernelRelease: facts.kernelRelease)
+  }
+}

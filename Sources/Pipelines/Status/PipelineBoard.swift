@@ -1,0 +1,41 @@
+import IO
+import Synchronization
+
+/// What a pipeline tells of itself, as of its last turn between two polls.
+struct PipelineReport: Sendable {
+  var totals: PipelineTotals
+  var mode = PortMode.syscall
+  /// Wall clock, nanoseconds since 1970; 0: none yet.
+  var lastPoll: Int64 = 0
+  var lastCompletePoll: Int64 = 0
+  var pollDurations = DurationHistogram()
+  var pools = PipelinePools()
+  /// One entry a sink, in the order of `totals.sinks`.
+  var queues: [QueueStatus]
+}
+
+/// Gauges of the four pools of a pipeline.
+struct PipelinePools: Sendable {
+  var receiveBuffers = PoolGauges(size: 0, inUse: 0, highWater: 0, waits: 0)
+  var dumps = PoolGauges(size: 0, inUse: 0, highWater: 0, waits: 0)
+  var operations = PoolGauges(size: 0, inUse: 0, highWater: 0, waits: 0)
+  var batches = PoolGauges(size: 0, inUse: 0, highWater: 0, waits: 0)
+
+  var named: [(name: String, gauges: PoolGauges)] {
+    [("receive_buffers", receiveBuffers), ("dumps", dumps), ("operations", operations), ("batches", batches)]
+  }
+}
+
+/// Where a pipeline puts its report for other threads to read. Written in place: publishing allocates nothing.
+final class PipelineBoard: Sendable {
+  private let latest: Mutex<PipelineReport>
+
+  init(name: String, sinks: [String]) {
+    latest = Mutex(
+      PipelineReport(totals: PipelineTotals(name: name, sinks: sinks), queues: sinks.map { _ in QueueStatus() }))
+  }
+
+  func update(_ change: (inout PipelineReport) -> Void) { latest.withLock { change(&$0) } }
+
+  func read() -> PipelineReport { latest.withLock { $0 } }
+}

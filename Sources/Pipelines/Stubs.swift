@@ -1,0 +1,31 @@
+import IO
+import Config
+import Sinks
+// temporary
+final class SinkEstate {}
+extension Sink {
+  var awaitsEstate: Bool { false }
+  var isReleasing: Bool { false }
+  var isReleased: Bool { false }
+  func beginRelease() {}
+  func forceRelease() {}
+  func takeEstate() -> SinkEstate? { nil }
+  func inherit(_ e: SinkEstate?) {}
+  var nextDeadline: Int64? { nil }
+  func apply(queue: QueueSettings, retry: RetrySettings) {}
+  func reopen() {}
+  var queueGauges: Int { 0 }
+}
+extension QueueStatus { init(_ x: Int) { self.init() } }
+extension SinkTally { static func += (a: inout SinkTally, b: SinkTally) { } }
+typealias NamespaceBoard = NamespaceDirectory
+extension NamespaceDirectory: @unchecked Sendable { func markMountsChanged() {} }
+final class NamespaceScout { var failure: SystemError?; func turn(now: Int64) -> Int64 { .max } }
+final class MemoryBudget: Sendable { struct G { var held = 0 }; var gauges: G { G() }; init(limit: Int) {}; func resize(limit: Int) {} }
+final class ClosureWatch { var hasChanged: Bool { false } }
+struct Closure { var hash = ""; var youngestChange: Int64?; func watch() -> ClosureWatch? { nil } }
+extension Outcome { var closure: Closure? { nil } }
+public struct Refusal: Error { var summary = ""; var details: [String] = []; init(_ o: Outcome) {} }
+extension Supervisor { func planned(_ s: Settings, _ r: RunningConfiguration) -> Result<ReloadPlan, Refusal> { fatalError() }; func startScout(_ s: Settings) throws(StartError) {}; func configureScout(_ s: Settings) {}; var board: NamespaceBoard { fatalError() } }
+extension NamespaceChoice { mutating func select(_ p: PipelinePlan) {} }
+extension NamespaceSelector { var meansHost: Bool { false } }

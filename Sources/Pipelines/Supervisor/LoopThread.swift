@@ -1,0 +1,43 @@
+import IO
+
+/// The supervisor's end of an event loop's thread.
+final class LoopThread {
+  let index: Int
+  let mailbox: Mailbox<LoopCommand>
+  let clock = TurnClock()
+  private var thread: WorkerThread?
+
+  var name: String { "loop\(index)" }
+
+  /// Starts the thread. Its end is told by `LoopEvent.ended`.
+  ///
+  /// - Parameter cpus: the CPUs that it may run on; empty: all.
+  init(
+    index: Int, builder: PipelineBuilder, events: Mailbox<LoopEvent>, drainTimeout: Int64, cpus: [Int]
+  ) throws(SystemError) {
+    self.index = index
+    let wakeup = try Wakeup()
+    let mailbox = Mailbox<LoopCommand>(wakeup: wakeup)
+    self.mailbox = mailbox
+    clock.turned(at: MonotonicTime.now().nanoseconds)
+    let clock = clock
+    thread = try WorkerThread(name: "loop\(index)") {
+      do throws(SystemError) {
+        let loop = try EventLoop(
+          builder: builder, mailbox: mailbox, wakeup: wakeup, supervisor: events, clock: clock, cpus: cpus,
+          drainTimeout: drainTimeout)
+        try loop.run()
+        events.post(.ended(loop: index, nil))
+      } catch {
+        events.post(.ended(loop: index, error))
+      }
+    }
+  }
+
+  /// Waits for the thread, which has said that it is over.
+  func join() {
+    if let thread = thread.take() { thread.join() }
+  }
+
+  func send(_ command: LoopCommand) { mailbox.post(command) }
+}

@@ -1,0 +1,61 @@
+import Config
+import Records
+
+/// The configuration that runs, and what came of it.
+struct RunningConfiguration {
+  struct RunningPipeline {
+    let name: String
+    let loop: Int
+    let plan: PipelinePlan
+    let board: PipelineBoard
+    /// The configuration that last changed it.
+    let generation: UInt64
+
+    var place: ExecutionStep.Place { ExecutionStep.Place(plan: plan, board: board, loop: loop) }
+  }
+
+  var settings: Settings
+  var hash: String
+  var generation: UInt64
+  var state: ConfigurationStatus.State
+  var admission: AdmissionResult
+  var host: HostIdentity
+  /// In the order of the configuration.
+  var pipelines: [RunningPipeline]
+
+  func pipeline(_ name: String) -> RunningPipeline? { pipelines.first { $0.name == name } }
+}
+
+/// What the loops are carrying out.
+struct ExecutionInProgress {
+  var execution: PlanExecution
+  let next: RunningConfiguration
+  /// Loops that were started for it.
+  let newLoops: [Int]
+  let done: (StartError?) -> Void
+}
+
+/// A pipeline that has made room in vain and could not be built again.
+struct Vacancy {
+  let place: ExecutionStep.Place
+  let parcel: Parcel
+  /// Monotonic nanoseconds.
+  var retryAt: Int64
+}
+
+/// Reloads that were asked for and have not begun: one reload answers them all.
+struct ReloadRequests {
+  struct Request {
+    /// What the configuration's hash has to be; nil: anything.
+    var expectedHash: String?
+    var done: (ReloadVerdict) -> Void
+  }
+
+  var isAsked = false
+  var requests: [Request] = []
+
+  mutating func take() -> ReloadRequests {
+    defer { self = ReloadRequests() }
+    return self
+  }
+}

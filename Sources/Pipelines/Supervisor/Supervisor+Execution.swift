@@ -1,0 +1,182 @@
+import Config
+import IO
+import Records
+
+/// Carrying out: from a plan to loops that run it.
+extension Supervisor {
+  /// The configuration that runs if all goes well.
+  ///
+  /// - Parameter action: what becomes of each pipeline.
+  func successor(
+    of running: RunningConfiguration, _ settings: Settings, _ admission: AdmissionResult, _ hash: String,
+    action: (String) -> ReloadPlan.Action
+  ) -> RunningConfiguration {
+    var next = running
+    next.generation += 1
+    next.settings = settings
+    next.hash = hash
+    next.state = .current
+    next.admission = admission
+    next.host = HostIdentity(settings.global, facts, version: options.version)
+    next.pipelines = settings.pipelines.map { pipeline in
+      let present = running.pipeline(pipeline.name)
+      let action = action(pipeline.name)
+      let kept = action == .keep || action == .adjust ? present : nil
+      return RunningConfiguration.RunningPipeline(
+        name: pipeline.name, loop: admission.assignment[pipeline.name] ?? 0,
+        plan: PipelinePlan(pipeline, among: settings.pipelines, host: next.host, options),
+        board: kept?.board ?? PipelineBoard(name: pipeline.name, sinks: pipeline.sinks.map(\.name)),
+        generation: action == .keep ? present?.generation ?? next.generation : next.generation)
+    }
+    return next
+  }
+
+  func steps(
+    of plan: ReloadPlan, from running: RunningConfiguration, to next: RunningConfiguration
+  ) -> [ExecutionStep] {
+    plan.steps.compactMap { step in
+      let action: ExecutionStep.Action
+      switch step.action {
+      case .keep: return nil
+      case .add: action = .add
+      case .adjust: action = .adjust
+      case .rebuild: action = .rebuild
+      case .rebuildInPlace: action = .rebuildInPlace
+      case .remove: action = step.endsFirst ? .removeFirst : .remove
+      }
+      return ExecutionStep(
+        pipeline: step.pipeline, action: action, present: running.pipeline(step.pipeline)?.place,
+        future: next.pipeline(step.pipeline)?.place)
+    }
+  }
+
+  /// Starts the loops that are missing and has them carry out the steps; `done` is told when they run, or why nothing has changed.
+  func carryOut(
+    _ steps: [ExecutionStep], to next: RunningConfiguration, _ done: @escaping (StartError?) -> Void
+  ) throws(StartError) {
+    let newLoops = try startLoops(of: next)
+    let execution = PlanExecution(steps, firstTicket: nextTicket)
+    nextTicket += execution.ticketCount
+    inProgress = ExecutionInProgress(execution: execution, next: next, newLoops: newLoops, done: done)
+    advance { $0.begin() }
+  }
+
+  /// Tells the execution what a loop has answered, and does what it says.
+  func advance(_ step: (inout PlanExecution) -> [PlanExecution.Move]) {
+    guard var current = inProgress else { return }
+    let moves = step(&current.execution)
+    inProgress = current
+    for move in moves {
+      switch move {
+      case .send(let loop, let command): loops[loop]?.send(command)
+      case .done:
+        inProgress = nil
+        for step in current.execution.steps where step.goesAway { draining[step.pipeline, default: 0] += 1 }
+        running = current.next
+        apply(current.next)
+        current.done(nil)
+      case .lost(let place, let parcel, let error): vacate(place, parcel, error)
+      case .failed(let error):
+        inProgress = nil
+        endLoops(current.newLoops)
+        if let running { apply(running) }
+        current.done(error)
+      }
+    }
+  }
+
+  // MARK: Vacancies
+
+  /// What ran before could not be built again: it is tried every second until it can.
+  private func vacate(_ place: ExecutionStep.Place, _ parcel: Parcel, _ error: StartError) {
+    log.error("pipeline \(place.plan.name) cannot be built again, tried every second: \(error)")
+    vacancies[nextTicket] = Vacancy(place: place, parcel: parcel, retryAt: MonotonicTime.now().nanoseconds + 1_000_000_000)
+    nextTicket += 1
+  }
+
+  /// Returns when the next attempt is due.
+  func fillVacancies(now: Int64) -> Int64 {
+    for (ticket, vacancy) in vacancies where vacancy.retryAt <= now {
+      vacancies[ticket]?.retryAt = .max
+      let place = vacancy.place
+      loops[place.loop]?.send(.build(ticket, place.plan, place.board, vacancy.parcel))
+    }
+    return vacancies.values.map(\.retryAt).min() ?? .max
+  }
+
+  /// An attempt has come to something.
+  func vacancyPrepared(_ ticket: Ticket, _ error: StartError?) {
+    guard let vacancy = vacancies[ticket] else { return }
+    if error == nil {
+      log.notice("pipeline \(vacancy.place.plan.name) runs again")
+      vacancies[ticket] = nil
+    } else {
+      vacancies[ticket]?.retryAt = MonotonicTime.now().nanoseconds + 1_000_000_000
+    }
+  }
+
+  /// What was replaced or removed has let go of everything.
+  func drained(_ pipeline: String, _ totals: PipelineTotals) {
+    if let count = draining[pipeline] { draining[pipeline] = count > 1 ? count - 1 : nil }
+    endUnusedLoops()
+    log.debug("let go", metadata: ["pipeline": "\(pipeline)", "encoded": "\(totals.counters.rows.encoded)"])
+  }
+
+  // MARK: Loops
+
+  /// Starts the loops that are not there yet; those that run have the limits of both configurations until the switch is over.
+  private func startLoops(of next: RunningConfiguration) throws(StartError) -> [Int] {
+    var started: [Int] = []
+    for grant in next.admission.loops {
+      if loops[grant.number] == nil {
+        do throws(SystemError) {
+          loops[grant.number] = try makeLoop(grant.number, next.settings.global)
+          started.append(grant.number)
+        } catch {
+          endLoops(started)
+          throw .system("starting \(grant.name): \(error)")
+        }
+      }
+      let present = running?.admission.loops.first { $0.number == grant.number }
+      loops[grant.number]?.send(
+        .limitWorkers(
+          files: max(grant.fileWorkers, present?.fileWorkers ?? 0), others: max(grant.readers, present?.readers ?? 0)))
+    }
+    return started
+  }
+
+  private func makeLoop(_ number: Int, _ global: GlobalSettings) throws(SystemError) -> LoopThread {
+    try LoopThread(
+      index: number, builder: PipelineBuilder(options: options, log: log, namespaces: board, memory: budget),
+      events: mailbox, drainTimeout: drainTimeout(global), cpus: global.resources.cpus)
+  }
+
+  /// What a run without a configuration file wants counts more than a default.
+  private func drainTimeout(_ global: GlobalSettings) -> Int64 {
+    (options.drainTimeout ?? global.reload.drainTimeout).nanoseconds
+  }
+
+  /// Has the loops go on with what a configuration says of them.
+  private func apply(_ configuration: RunningConfiguration) {
+    let global = configuration.settings.global
+    budget.resize(limit: configuration.admission.memory.budget - configuration.admission.memory.pools)
+    configureScout(configuration.settings)
+    for grant in configuration.admission.loops {
+      let loop = loops[grant.number]
+      loop?.send(.limitWorkers(files: grant.fileWorkers, others: grant.readers))
+      loop?.send(.drainWithin(drainTimeout(global)))
+      loop?.send(.runOn(cpus: global.resources.cpus))
+    }
+    endUnusedLoops()
+  }
+
+  /// Loops end when nothing runs on them any more, and what went from them has let go.
+  private func endUnusedLoops() {
+    guard let running, draining.isEmpty, inProgress == nil else { return }
+    endLoops(loops.keys.filter { number in !running.admission.loops.contains { $0.number == number } })
+  }
+
+  private func endLoops(_ numbers: [Int]) {
+    for number in numbers { loops[number]?.send(.stop) }
+  }
+}

@@ -1,0 +1,125 @@
+import Config
+import IO
+import Logging
+import Records
+
+/// Taking over another configuration.
+extension Supervisor {
+  /// Reads the configuration anew as soon as it has settled, and goes on with it if it is better than none. One reload answers
+  /// everything that was asked for before it began.
+  ///
+  /// - Parameters:
+  ///   - expectedHash: refuse any other configuration.
+  ///   - done: called from a later `turn`.
+  public func reload(expectedHash: String? = nil, _ done: ((ReloadVerdict) -> Void)? = nil) {
+    reloadRequests.isAsked = true
+    if done != nil || expectedHash != nil {
+      reloadRequests.requests.append(.init(expectedHash: expectedHash, done: done ?? { _ in }))
+    }
+  }
+
+  /// What a reload would do now. Nothing is changed or opened.
+  public func plan() -> Result<ReloadPlan, Refusal> {
+    let outcome = source.read()
+    guard let settings = outcome.settings, let running else { return .failure(Refusal(outcome)) }
+    return planned(settings, running)
+  }
+
+  /// Begins what is due of reloads; returns when it wants to be asked again.
+  func turnReload(now: Int64) -> Int64 {
+    guard let running else { return .max }
+    var deadline = Int64.max
+    if running.settings.global.reload.watch { deadline = min(deadline, lookAtFiles(now: now)) }
+    // What goes holds memory, threads and descriptors that the next plan counts on.
+    guard reloadRequests.isAsked, inProgress == nil, draining.isEmpty else { return deadline }
+    let outcome = source.read()
+    let settle = running.settings.global.reload.settle.nanoseconds
+    if let youngest = outcome.closure?.youngestChange {
+      let age = wallClockNanoseconds() - youngest
+      if age >= 0, age < settle { return min(deadline, now + settle - age) }
+    }
+    begin(outcome, reloadRequests.take(), running)
+    return deadline
+  }
+
+  private func lookAtFiles(now: Int64) -> Int64 {
+    if now < nextLook { return nextLook }
+    nextLook = now + 1_000_000_000
+    if let files = closureWatch, files.hasChanged, !reloadRequests.isAsked {
+      log.info("the configuration has changed")
+      reload()
+    }
+    return nextLook
+  }
+
+  // MARK: Beginning
+
+  private func begin(_ outcome: Outcome, _ requests: ReloadRequests, _ running: RunningConfiguration) {
+    services.reloading()
+    closureWatch = outcome.closure?.watch()
+    let hash = outcome.closure?.hash ?? ""
+    if let expected = requests.requests.compactMap(\.expectedHash).first(where: { $0 != hash }) {
+      return refuse("the configuration's hash is \(hash), not \(expected) as expected", [], hash, requests)
+    }
+    guard let settings = outcome.settings else {
+      let count = outcome.errors.count
+      let first = outcome.errors.first.map { ": \($0.place.label): \($0.message)" } ?? ""
+      return refuse(
+        "the configuration is invalid, \(count) error\(count == 1 ? "" : "s")\(first)", [outcome.rendered], hash,
+        requests)
+    }
+    switch planned(settings, running) {
+    case .failure(let refusal): refuse(refusal.summary, refusal.details, hash, requests)
+    case .success(let plan) where plan.isEmpty:
+      self.running?.hash = hash
+      conclude(.unchanged, "nothing to change", [], hash, requests)
+    case .success(let plan): begin(plan, settings, outcome, hash, requests, running)
+    }
+  }
+
+  private func begin(
+    _ plan: ReloadPlan, _ settings: Settings, _ outcome: Outcome, _ hash: String, _ requests: ReloadRequests,
+    _ running: RunningConfiguration
+  ) {
+    let next = successor(of: running, settings, plan.admission, hash) { plan.action(of: $0) }
+    do throws(StartError) {
+      try services.prepare(settings.global)
+      try carryOut(steps(of: plan, from: running, to: next), to: next) { [self] error in
+        if let error {
+          services.discard()
+          refuse("\(error)", plan.lines, hash, requests)
+        } else {
+          services.commit(outcome)
+          conclude(.applied, plan.summary, plan.lines, hash, requests)
+        }
+      }
+    } catch {
+      services.discard()
+      refuse("\(error)", plan.lines, hash, requests)
+    }
+  }
+
+  // MARK: Verdicts
+
+  private func refuse(_ summary: String, _ details: [String], _ hash: String, _ requests: ReloadRequests) {
+    conclude(.refused, summary, details, hash, requests)
+  }
+
+  private func conclude(
+    _ result: ReloadVerdict.Result, _ summary: String, _ details: [String], _ hash: String, _ requests: ReloadRequests
+  ) {
+    let now = wallClockNanoseconds()
+    let verdict = ReloadVerdict(
+      result: result, generation: running?.generation ?? 0, hash: hash, time: now, summary: summary, details: details)
+    self.verdict = verdict
+    reloadCounts[result, default: 0] += 1
+    isLastReloadSuccessful = result != .refused
+    if result != .refused { lastSuccess = now }
+    let line: Logger.Message = "reload \(result.rawValue): \(summary)"
+    let metadata: Logger.Metadata = ["generation": "\(verdict.generation)", "hash": "\(hash.prefix(12))"]
+    result == .refused ? log.error(line, metadata: metadata) : log.notice(line, metadata: metadata)
+    for detail in details { log.info("reload: \(detail)") }
+    services.reloaded(verdict)
+    for request in requests.requests { request.done(verdict) }
+  }
+}

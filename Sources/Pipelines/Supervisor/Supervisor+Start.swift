@@ -1,0 +1,90 @@
+import Config
+import IO
+import Logging
+import Records
+
+/// Beginning: the first configuration is a plan that adds everything.
+extension Supervisor {
+  /// Builds all pipelines of a configuration and returns when they run, or when nothing of it does.
+  ///
+  /// - Parameter state: whether it is the one that xtcpd was told to start with.
+  public func start(_ outcome: Outcome, state: ConfigurationStatus.State = .current) throws(StartError) {
+    guard let settings = outcome.settings else { throw .configuration("the configuration is invalid") }
+    facts = HostFacts.current(proc: settings.global.paths.proc)
+    try checkRights(settings)
+    raiseLimits()
+    let admission = Admission(settings, on: .current(), .pipelines).admit()
+    if admission.isRefused { throw .configuration(admission.refusals.joined(separator: "; ")) }
+    for line in admission.arithmetic { log.debug("\(line)") }
+    try services.prepare(settings.global)
+    do throws(StartError) {
+      try startScout(settings)
+      try addAll(settings, admission, outcome.closure?.hash ?? "", state)
+    } catch {
+      services.discard()
+      throw error
+    }
+    services.commit(outcome)
+    lastSuccess = wallClockNanoseconds()
+    closureWatch = outcome.closure?.watch()
+  }
+
+  private func addAll(
+    _ settings: Settings, _ admission: AdmissionResult, _ hash: String, _ state: ConfigurationStatus.State
+  ) throws(StartError) {
+    let nothing = RunningConfiguration(
+      settings: settings, hash: "", generation: 0, state: state, admission: admission,
+      host: HostIdentity(settings.global, facts, version: options.version), pipelines: [])
+    var first = successor(of: nothing, settings, admission, hash) { _ in .add }
+    first.state = state
+    budget.resize(limit: admission.memory.budget - admission.memory.pools)
+    var result: StartError?
+    var isDone = false
+    let steps = first.pipelines.map {
+      ExecutionStep(pipeline: $0.name, action: .add, present: nil, future: $0.place)
+    }
+    try carryOut(steps, to: first) { error in
+      result = error
+      isDone = true
+    }
+    // Until the first pipelines run there is nothing else to do.
+    do throws(SystemError) {
+      let poller = try Poller()
+      try poller.add(events, token: 0)
+      while !isDone, ending == nil {
+        try poller.wait(until: nil) { _, _ in }
+        takeEvents()
+      }
+    } catch {
+      throw .system("\(error)")
+    }
+    if let result { throw result }
+    if case .failed(let error) = ending { throw .system("\(error)") }
+  }
+
+  /// The host's namespaces are those that the host's processes are in: where `paths.proc` shows a container's processes, a name
+  /// such as `host` would be false.
+  func checkRights(_ settings: Settings) throws(StartError) {
+    guard facts.seesHostProcesses == false, !options.ownNamespaceOnly else { return }
+    for pipeline in settings.pipelines where pipeline.namespaces.include.contains(where: { $0.meansHost }) {
+      throw .missingRight(
+        "pipeline \(pipeline.name) selects the host's namespaces, but PID 1 under \(settings.global.paths.proc) is only this "
+          + "container's; run with the host's PID namespace (docker --pid=host, hostPID: true), mount the host's /proc and name it "
+          + "in global.paths.proc, or select namespaces by name or path")
+    }
+  }
+
+  /// Rings need locked memory unless CAP_IPC_LOCK is there, and every pipeline some descriptors.
+  private func raiseLimits() {
+    do throws(SystemError) {
+      try ResourceLimits.raiseLockedMemory(to: 8 << 20)
+    } catch {
+      // It may not. A ring that does not fit says what is missing.
+    }
+    do throws(SystemError) {
+      try ResourceLimits.raiseOpenFiles()
+    } catch {
+      // The hard limit stays; admission counts with what there is.
+    }
+  }
+}

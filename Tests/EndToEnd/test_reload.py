@@ -1,0 +1,348 @@
+"""Reload: what changes is changed, what does not is not touched, and no input can hurt what runs."""
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+import bed
+import daemon
+
+QUICK = {"reload": {"settle": "0s"}}
+
+
+@pytest.fixture(scope="module")
+def tenants():
+    with bed.Population(namespaces=12, v4=60, listeners=2) as population:
+        yield population
+
+
+def pipeline(name, interval="200ms", **more):
+    return {"interval": interval, "align": "none", "namespaces": {"include": [{"name": name}]},
+            "sinks": {"out": {"type": "blackhole"}}, **more}
+
+
+def ten(tenants, **more):
+    return {f"p{index}": pipeline(name, **more) for index, name in enumerate(tenants.names[:10])}
+
+
+def settings(**more):
+    return {"global": {**QUICK, "log": {"level": "debug", "format": "json"}, **more}}
+
+
+def inode_of(path):
+    return os.stat(path).st_ino
+
+
+def lasting(descriptors):
+    """What stays open between two polls: numbers and inodes included. Netlink sockets come and go with dumps."""
+    return {number: target for number, target in descriptors.items() if not target.startswith(("socket:", "/proc/"))}
+
+
+def counters(running):
+    return {name: report["polls"]["complete"] for name, report in running.pipelines().items()}
+
+
+def test_an_unchanged_file_touches_nothing(tenants, tmp_path):
+    with daemon.Daemon(tmp_path, ten(tenants), settings=settings()) as running:
+        running.wait_for_polls(2, "p9")
+        before, generation = running.lasting(), running.status()["configuration"]["generation"]
+        verdict = running.hang_up()
+        assert verdict["result"] == "unchanged", verdict
+        assert running.lasting() == before
+        assert running.status()["configuration"]["generation"] == generation
+        # Another text with the same meaning is no change either.
+        running.path.write_text("# a comment\n" + running.path.read_text())
+        assert running.hang_up()["result"] == "unchanged"
+        assert running.lasting() == before
+
+
+def test_an_interval_is_adjusted_live(tenants, tmp_path):
+    pipelines = ten(tenants)
+    with daemon.Daemon(tmp_path, pipelines, settings=settings()) as running:
+        running.wait_for_polls(3, "p0")
+        before = running.lasting()
+        pipelines["p0"]["interval"] = "100ms"
+        verdict = running.reload_with(pipelines)
+        assert verdict["result"] == "applied", verdict
+        assert "adjust" in verdict["text"] and "rebuild" not in verdict["text"]
+        assert running.lasting() == before, "no ring and no file was opened again"
+        count = len(running.polls("p0"))
+        time.sleep(2)
+        assert len(running.polls("p0")) - count >= 15
+
+
+@pytest.mark.parametrize("mode", ["io_uring", "syscall"])
+def test_one_of_ten_pipelines_changes_and_the_others_notice_nothing(tenants, tmp_path, mode):
+    pipelines = ten(tenants, reader={"mode": mode})
+    pipelines["p3"]["sinks"] = {"out": {"type": "file", "path": str(tmp_path / "one.jsonl")}}
+    with daemon.Daemon(tmp_path, pipelines, settings=settings()) as running:
+        for name in pipelines:
+            running.wait_for_polls(5, name)
+        before, skipped = running.lasting(), {name: running.pipelines()[name]["polls"]["skipped"] for name in pipelines}
+        pipelines["p3"]["sinks"]["out"]["path"] = str(tmp_path / "two.jsonl")
+        verdict = running.reload_with(pipelines)
+        assert verdict["result"] == "applied", verdict
+        assert "p3: rebuild" in verdict["text"], verdict
+        for name in pipelines:
+            running.wait_for_polls(len(running.polls(name)) + 5, name)
+        after = running.pipelines()
+        for name in pipelines:
+            if name != "p3":
+                sequences = [int(poll["sequence"]) for poll in running.polls(name)]
+                assert sequences == list(range(1, len(sequences) + 1)), (name, "polls are numbered without a gap")
+                assert after[name]["polls"]["skipped"] == skipped[name], name
+        bed.eventually(lambda: len(running.lasting()) == len(before), 7, "what went has let go")
+        kept = set(before.items()) & set(running.lasting().items())
+        # The changed one's ring, eventfd and file are others; all the rest is the same.
+        assert len(before) - len(kept) <= 3, (set(before.items()) - kept)
+        # The gap of the changed one is at most an interval longer than the interval.
+        assert running.longest_gap("p3") <= 0.2 * 2 + 0.15, running.longest_gap("p3")
+    rows = bed.records_of((tmp_path / "one.jsonl").read_text()) + bed.records_of((tmp_path / "two.jsonl").read_text())
+    keys = {(row["poll_sequence"], row["inet_diag_msg_socket_cookie"]) for row in rows}
+    assert len(keys) == len(rows) == running.totals()["p3"]["encoded"], "no row lost, none twice, no poll number twice"
+
+
+def test_pipelines_come_and_go(tenants, tmp_path):
+    pipelines = ten(tenants)
+    with daemon.Daemon(tmp_path, pipelines, settings=settings()) as running:
+        running.wait_for_polls(2, "p9")
+        rings, descriptors = running.rings(), len(running.lasting())
+        extra = {**pipelines, "new": pipeline(tenants.names[10])}
+        verdict = running.reload_with(extra)
+        assert verdict["result"] == "applied" and "new: add" in verdict["text"], verdict
+        running.wait_for_polls(3, "new")
+        assert running.rings() == rings + 1
+        verdict = running.reload_with(pipelines)
+        assert verdict["result"] == "applied" and "new: remove" in verdict["text"], verdict
+        bed.eventually(lambda: running.rings() == rings and len(running.lasting()) == descriptors, 7, "let go")
+        assert "new" not in running.pipelines()
+        only = {"p5": pipelines["p5"]}
+        assert running.reload_with(only)["result"] == "applied"
+        count = len(running.polls("p5"))
+        running.wait_for_polls(count + 3, "p5")
+        assert set(running.pipelines()) == {"p5"}
+
+
+def test_what_has_no_room_beside_is_rebuilt_in_place(tenants, tmp_path):
+    fat = pipeline(tenants.names[0], interval="500ms", pools={"receive_buffers": 16, "batches": 8},
+                   batch={"bytes": "4MiB"}, queue={"reserve": "0B"})
+    beside = settings(resources={"memory": "40MiB"})
+    with daemon.Daemon(tmp_path, {"fat": fat}, settings=beside) as running:
+        running.wait_for_polls(3, "fat")
+        sequence = len(running.polls("fat"))
+        fat["pools"]["receive_buffers"] = 32
+        verdict = running.reload_with({"fat": fat}, settings=beside)
+        assert verdict["result"] == "applied" and "in place" in verdict["text"], verdict
+        running.wait_for_polls(sequence + 5, "fat")
+        assert running.longest_gap("fat") <= 2 * 0.5 + 0.2
+        assert running.pool("fat", "receive_buffers")["size"] == 32
+
+
+def test_a_thousand_hangups_in_a_second_and_the_last_content_wins(tenants, tmp_path):
+    pipelines = ten(tenants)
+    with daemon.Daemon(tmp_path, pipelines, settings=settings()) as running:
+        running.wait_for_polls(2, "p9")
+        for turn in range(1000):
+            pipelines["p0"]["interval"] = f"{200 + turn % 50}ms"
+            if turn % 20 == 0:
+                running.write(pipelines)
+            running.process.send_signal(signal.SIGHUP)
+            time.sleep(0.001)
+        pipelines["p0"]["interval"] = "150ms"
+        pipelines["p1"]["interval"] = "170ms"
+        running.write(pipelines)
+        running.process.send_signal(signal.SIGHUP)
+        bed.eventually(lambda: running.pipelines()["p0"]["interval_ms"] == 150, 15, "the last content wins")
+        assert running.pipelines()["p1"]["interval_ms"] == 170
+        running.check_alive()
+
+
+def test_a_file_cut_at_every_byte_never_stops_anything(tenants, tmp_path):
+    """Each cut is refused with a place, or is a whole valid configuration by chance."""
+    running = daemon.Daemon(tmp_path, {"p": pipeline(tenants.names[0], interval="100ms")}, settings=settings())
+    text = running.path.read_bytes()
+    with running:
+        running.wait_for_polls(2)
+        refused = 0
+        for length in range(len(text)):
+            running.path.write_bytes(text[:length])
+            verdict = running.hang_up()
+            if verdict["result"] == "refused":
+                refused += 1
+                assert ".yaml:" in verdict["text"] or "empty" in verdict["text"], (length, verdict)
+                assert running.metric("xtcpd_config_last_reload_successful") == 0
+        running.path.write_bytes(text)
+        assert running.hang_up()["result"] in ("applied", "unchanged")
+        assert running.metric("xtcpd_config_last_reload_successful") == 1
+        assert refused > len(text) * 0.9
+        assert running.longest_gap("p") < 0.5, "it polled all the time"
+
+
+def test_a_file_that_is_written_slowly_is_read_when_it_is_whole(tenants, tmp_path):
+    pipelines = ten(tenants)
+    slow = {"global": {"reload": {"settle": "400ms"}, "log": {"level": "debug", "format": "json"}}}
+    with daemon.Daemon(tmp_path, pipelines, settings=slow) as running:
+        running.wait_for_polls(2, "p9")
+        pipelines["p0"]["interval"] = "150ms"
+        text = running.text(pipelines, slow)
+        time.sleep(0.5)
+        with open(running.path, "w", encoding="utf-8") as file:
+            for start in range(0, len(text), len(text) // 20):
+                file.write(text[start:start + len(text) // 20])
+                file.flush()
+                running.process.send_signal(signal.SIGHUP)
+                time.sleep(0.15)
+        bed.eventually(lambda: running.pipelines()["p0"]["interval_ms"] == 150, 10, "the whole file applies")
+        assert [verdict["result"] for verdict in running.verdicts()] == ["applied"], "no part of it was tried"
+
+
+REFUSED = {
+    "threads": ({"resources": {"threads": 2}}, {}, "threads: budget 2"),
+    "memory": ({"resources": {"memory": "16MiB"}}, {"pools": {"receive_buffers": 1024}}, "memory: budget"),
+    "control": ({"control": {"socket": "/proc/no/such/control.sock"}}, {}, "/proc/no"),
+    "file": ({}, {"sinks": {"out": {"type": "file", "path": "/no/such/folder/x.jsonl"}}}, "/no/such/folder"),
+    "directory": ({}, {"sinks": {"out": {"type": "file", "path": "/tmp"}}}, "/tmp"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_had_is_refused_and_everything_runs_on(tenants, tmp_path, name):
+    change_global, change_pipeline, words = REFUSED[name]
+    pipelines = ten(tenants)
+    pipelines["p1"]["sinks"] = {"out": {"type": "file", "path": str(tmp_path / "p1.jsonl")}}
+    with daemon.Daemon(tmp_path, pipelines, settings=settings()) as running:
+        running.wait_for_polls(3, "p9")
+        before = running.lasting()
+        threads = running.proc.threads
+        changed = {**pipelines, "p0": {**pipelines["p0"], "interval": "150ms"}, "p2": {**pipelines["p2"], **change_pipeline},
+                   "new": pipeline(tenants.names[10])}
+        verdict = running.reload_with(changed, settings=settings(**change_global))
+        assert verdict["result"] == "refused", verdict
+        assert words in verdict["text"], verdict
+        bed.eventually(lambda: running.lasting() == before, 3, "what ran is what runs")
+        bed.eventually(lambda: running.proc.threads == threads, 3, "threads")
+        assert set(running.pipelines()) == set(pipelines)
+        assert running.pipelines()["p0"]["interval_ms"] == 200
+        count = len(running.polls("p2"))
+        running.wait_for_polls(count + 3, "p2")
+
+
+def test_a_file_that_moves_while_its_disk_is_full_loses_nothing(tenants, tmp_path):
+    """50 MiB and more wait for a full disk; the sink moves to another one; everything arrives, in order."""
+    small, roomy = tmp_path / "small", tmp_path / "roomy"
+    for folder in (small, roomy):
+        folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "xtcpd-test", small], check=True)
+    try:
+        with bed.Population(namespaces=1, v4=8000) as crowd:
+            queue = {"bytes": "256MiB", "when_full": "block"}
+            out = {"type": "file", "path": str(small / "rows.jsonl"), "queue": queue,
+                   "retry": {"initial": "100ms", "max": "200ms", "give_up_after": "1h"}}
+            one = {"interval": "500ms", "align": "none", "namespaces": crowd.selection, "sinks": {"out": out}}
+            roomy_budget = settings(resources={"memory": "512MiB"})
+            with daemon.Daemon(tmp_path, {"p": one}, settings=roomy_budget) as running:
+                bed.eventually(lambda: running.queue("p", "out")["bytes"] > 50 << 20, 60, "50 MiB queued")
+                out["path"] = str(roomy / "rows.jsonl")
+                verdict = running.reload_with({"p": one}, settings=roomy_budget)
+                assert verdict["result"] == "applied", verdict
+                bed.eventually(lambda: running.queue("p", "out")["bytes"] == 0, 30, "the queue was delivered")
+        totals = running.totals()["p"]
+        assert totals["sinks"]["out"]["dropped"] == 0
+        rows = whole_rows(small / "rows.jsonl") + whole_rows(roomy / "rows.jsonl")
+        keys = [(row["poll_sequence"], row["inet_diag_msg_socket_cookie"]) for row in rows]
+        assert len(set(keys)) == totals["encoded"], "0 records lost"
+        order = [row["poll_sequence"] for row in whole_rows(roomy / "rows.jsonl")]
+        assert order == sorted(order)
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+def whole_rows(path):
+    """Duplicates are permitted, torn rows are not."""
+    return bed.records_of(path.read_text())
+
+
+def test_a_sink_that_does_not_drain_is_bounded(tenants, tmp_path):
+    """Its reader is asleep. The reload is over at once all the same, and after drain_timeout its rows are dropped by name."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        one = pipeline(tenants.names[0], sinks={"out": {"type": "file", "path": str(pipe)}})
+        bounded = settings(reload={"settle": "0s", "drain_timeout": "2s"})
+        with daemon.Daemon(tmp_path, {"p": one, "q": pipeline(tenants.names[1])}, settings=bounded) as running:
+            running.wait_for_polls(5, "p")
+            time.sleep(1)
+            started = time.monotonic()
+            verdict = running.reload_with({"q": pipeline(tenants.names[1])}, settings=bounded)
+            assert verdict["result"] == "applied" and time.monotonic() - started < 1.5, verdict
+            bed.eventually(lambda: str(pipe) not in running.lasting().values(), 5, "let go after drain_timeout")
+            count = len(running.polls("q"))
+            running.wait_for_polls(count + 3, "q")
+    finally:
+        os.close(reader)
+
+
+def test_reloads_at_random_moments_keep_the_books(tenants, tmp_path):
+    """Pipelines are added, removed, adjusted and rebuilt at random while they poll: rows add up at the end, and nothing
+    is left behind."""
+    rng = random.Random(7)
+    base = ten(tenants, interval="100ms")
+    for index, one in enumerate(base.values()):
+        one["sinks"] = {"out": {"type": "file", "path": str(tmp_path / f"p{index}.jsonl")}}
+    with daemon.Daemon(tmp_path, base, settings=settings()) as running:
+        running.wait_for_polls(2, "p9")
+        for _ in range(40):
+            some = {}
+            for name, one in base.items():
+                if name == "p0" or rng.random() < 0.8:
+                    some[name] = {**one, "interval": rng.choice(["50ms", "100ms", "150ms"]),
+                                  "pools": {"receive_buffers": rng.choice([8, 16, 32])},
+                                  "attributes": rng.choice(["default", "all", ["info"]])}
+            verdict = running.reload_with(some)
+            assert verdict["result"] in ("applied", "unchanged"), verdict
+            time.sleep(rng.random() * 0.2)
+        assert running.reload_with(base)["result"] in ("applied", "unchanged")
+        bed.eventually(lambda: running.rings() == 10, 7, "as many rings as pipelines")
+        running.wait_for_polls(len(running.polls("p9")) + 2, "p9")
+    for index in range(10):
+        rows = bed.records_of((tmp_path / f"p{index}.jsonl").read_text())
+        assert rows, index
+    rows = bed.records_of((tmp_path / "p0.jsonl").read_text())
+    assert len(rows) == running.totals()["p0"]["encoded"]
+
+
+def test_watch_follows_a_symlink_swap(tenants, tmp_path):
+    """As Kubernetes replaces a ConfigMap: `..data` is a symbolic link that is renamed over."""
+    watched = settings(reload={"settle": "0s", "watch": True})
+    with daemon.Daemon(tmp_path, ten(tenants), settings=watched, in_symlinked_folder=True) as running:
+        running.wait_for_polls(2, "p9")
+        pipelines = ten(tenants, interval="150ms")
+        running.swap_folder(running.text(pipelines, watched))
+        bed.eventually(lambda: running.pipelines()["p0"]["interval_ms"] == 150, 6, "the change was noticed")
+
+
+def test_a_hangup_before_anything_is_ready_is_honoured(tenants, tmp_path):
+    """SIGHUP while it starts: the process lives, and what was written meanwhile is taken over."""
+    stop = threading.Event()
+    pipelines = ten(tenants)
+    running = daemon.Daemon(tmp_path, pipelines, settings=settings())
+
+    def harass():
+        while not stop.is_set():
+            if running.blocks_hangup():
+                running.process.send_signal(signal.SIGHUP)
+            time.sleep(0.002)
+    with running:
+        thread = threading.Thread(target=harass)
+        thread.start()
+        try:
+            running.wait_for_polls(2, "p9")
+        finally:
+            stop.set()
+            thread.join()
+        assert running.verdicts(), "it was honoured"
