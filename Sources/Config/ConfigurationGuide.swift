@@ -2,7 +2,7 @@
 public enum ConfigurationGuide {
   /// The reference as Markdown; committed as docs/configuration.md.
   public static func text() -> String {
-    [introduction, sections, global, pipelines, sinks, rules].joined(separator: "\n")
+    [introduction, sections, global, pipelines, filters, sinks, rules].joined(separator: "\n")
   }
 
   /// A configuration that uses most settings. A test reads it and checks it with the schema.
@@ -28,11 +28,11 @@ public enum ConfigurationGuide {
         interval: 1s
         timeout: 500ms
         attributes: [info, cong, skmem]
-        filter: { states: [established, close_wait] }
         sample: { every: 10 }
         namespaces:
           include: [{ name: "cni-*" }]
           exclude: [{ name: "cni-test-*" }]
+        filter: { states: [established, close_wait], destination_port: [443, 8000-8999], not: { destination: 127.0.0.0/8 } }
         sinks:
           out: { type: stdout, format: csv, columns: [timestamp_ns, netns, tcp_info_rtt] }
 
@@ -79,6 +79,24 @@ public enum ConfigurationGuide {
     """
   }
 
+  private static let filters = """
+    ## Filters
+
+    A socket is kept if it satisfies **all** keys of `filter`, each by **any** element of its list. It is dropped if it
+    satisfies **any** key of `filter.not`.
+
+    ```yaml
+    filter:
+      destination_port: [443, 8000-8999]
+      not: { destination: [127.0.0.0/8, "::1"], states: time_wait }
+    ```
+
+    keeps what is connected to port 443 or to one of 8000 to 8999, but neither what is connected within this host nor
+    what is in TIME_WAIT. An IPv4 address that an IPv6 socket uses (`::ffff:10.1.2.3`) matches IPv4 prefixes, and IPv6
+    prefixes as well. A list of one may be written without its brackets. Sockets that are left out are counted as filtered.
+
+    """
+
   private static var sinks: String {
     var text =
       "## Sinks\n\nThe section `sinks` and the key `sinks` of a pipeline map names (as of pipelines) to sinks. "
@@ -103,6 +121,8 @@ public enum ConfigurationGuide {
     | boolean | `true` or `false` |
     | text | anything; in quotes if YAML would read it as a number, a boolean or null: `"007"`, `"no"` |
     | path | absolute |
+    | prefix | an address, or a network with the number of its bits: `10.0.0.0/8`, `2001:db8::/32`; an IPv6 address that begins or ends with `:` in quotes |
+    | port or range | `443`, `8000-8999` |
     | file mode | octal digits in quotes: `"0640"` |
     | GLOB | `*` matches any run of characters, `/` included, `?` any one, `[a-z]` one of a set, `[!a-z]` one not of it, `\\` takes the next character as it is |
 
@@ -118,6 +138,7 @@ public enum ConfigurationGuide {
     - `timeout` is below `interval`.
     - `reader.recv_batch` is at most `pools.receive_buffers`.
     - `columns` needs a format that has columns: \(FormatName.allCases.filter(\.hasColumns).map { "`\($0.rawValue)`" }.joined(separator: ", ")).
+    - `filter.not.states` leaves some of `filter.states`.
     - An enabled pipeline has an enabled sink.
     - A warning, not an error: two sinks that write different formats to one place, or the same rows twice.
 

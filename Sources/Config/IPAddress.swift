@@ -19,6 +19,17 @@ public struct IPAddress: Sendable, Hashable, CustomStringConvertible {
     return nil
   }
 
+  /// The network that the first `bits` bits name: this address with all bits behind them cleared.
+  func keeping(bits: Int) -> IPAddress {
+    IPAddress(
+      bytes: bytes.enumerated().map { index, byte in
+        let kept = min(8, max(0, bits - index * 8))
+        return kept == 8 ? byte : byte & ~(0xff >> UInt8(kept))
+      })
+  }
+
+  private init(bytes: [UInt8]) { self.bytes = bytes }
+
   public var description: String {
     var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
     guard inet_ntop(isIPv6 ? AF_INET6 : AF_INET, bytes, &text, socklen_t(text.count)) != nil else { return "" }

@@ -11,6 +11,7 @@ struct PipelineRules {
     checkTimeout(&problems)
     checkReceiveBuffers(&problems)
     checkReaders(&problems)
+    checkStates(&problems)
     checkSinks(&problems)
     checkBatches(&problems)
     checkBlocking(&problems)
@@ -81,6 +82,15 @@ struct PipelineRules {
         "sink `\(sink.name)` of pipeline `\(settings.name)` blocks: while its queue is full, the pipeline's other "
           + "sinks get nothing either")
     }
+  }
+
+  /// A filter that drops every state that it keeps keeps nothing.
+  private func checkStates(_ problems: inout Problems) {
+    // No state at all: what is set was wrong by itself.
+    guard !settings.filter.states.isEmpty, settings.filter.keptStates.isEmpty else { return }
+    report(
+      ("filter.not.states", "`filter.not.states` is set here"), ("filter.states", "`filter.states` is set here"),
+      "`filter.not.states` drops every state that `filter.states` keeps; leave one", &problems)
   }
 
   /// A value, and that nobody set it if nobody did.

@@ -146,8 +146,8 @@ public struct PipelineSettings: Sendable, Equatable {
   public var queue = QueueSettings()
   /// How a failing sink is tried again, unless the sink says otherwise.
   public var retry = RetrySettings()
-  /// The socket states that are kept; never empty.
-  public var states: Set<StateName> = []
+  /// Which sockets are kept.
+  public var filter = FilterSettings()
   /// One of this many sockets is kept, chosen by cookie; 1 keeps all.
   public var sampleEvery = 0
   /// The namespaces that are read.

@@ -120,7 +120,8 @@ enum SettingsList {
       ("batch", "When a batch is full: whichever limit is reached first."),
       ("queue", "What waits for a sink; each sink has a queue of its own."),
       ("retry", "How a sink that fails is tried again: after waits that double, each shortened at random."),
-      ("filter", "Which sockets are kept."),
+      ("filter", "Which sockets are kept: those that satisfy every key given, each by any element of its list."),
+      ("filter.not", "Which of those are dropped: sockets that satisfy any one of the keys given here."),
       ("sample", "How many sockets are kept."),
       ("namespaces", "Which network namespaces are read: those that some `include` selects and no `exclude` does."),
     ],
@@ -196,8 +197,36 @@ enum SettingsList {
         "retry.give_up_after", \.retry.giveUpAfter, .duration(.zero ... .seconds(604_800)), default: "5m", reload: .live,
         "A batch that has been tried for so long is dropped, and counted."),
       Setting(
-        "filter.states", \.states, .set([("all", Set(StateName.allCases))], or: .list(of: .choice, atLeast: 1)),
+        "filter.states", \.filter.states,
+        .set([("all", Set(StateName.allCases))], or: .oneOrMore(of: .choice, atLeast: 1), isScalarTaken: true),
         default: "all", reload: .live, "The TCP states that are kept."),
+      Setting(
+        "filter.source", \.filter.terms.source, .oneOrMore(of: .addressPrefix), default: "[]", reload: .live,
+        "Keeps sockets whose local address is in one of these networks; `[]`: any."),
+      Setting(
+        "filter.destination", \.filter.terms.destination, .oneOrMore(of: .addressPrefix), default: "[]", reload: .live,
+        "Keeps sockets whose peer is in one of these networks; `[]`: any."),
+      Setting(
+        "filter.source_port", \.filter.terms.sourcePort, .oneOrMore(of: .portRange), default: "[]", reload: .live,
+        "Keeps sockets with one of these local ports; `[]`: any."),
+      Setting(
+        "filter.destination_port", \.filter.terms.destinationPort, .oneOrMore(of: .portRange), default: "[]",
+        reload: .live, "Keeps sockets whose peer has one of these ports; `[]`: any. A listener's is 0."),
+      Setting(
+        "filter.not.states", \.filter.not.states, .set(of: .oneOrMore(of: .choice)), default: "[]", reload: .live,
+        "Drops sockets in one of these states."),
+      Setting(
+        "filter.not.source", \.filter.not.terms.source, .oneOrMore(of: .addressPrefix), default: "[]", reload: .live,
+        "Drops sockets whose local address is in one of these networks."),
+      Setting(
+        "filter.not.destination", \.filter.not.terms.destination, .oneOrMore(of: .addressPrefix), default: "[]",
+        reload: .live, "Drops sockets whose peer is in one of these networks."),
+      Setting(
+        "filter.not.source_port", \.filter.not.terms.sourcePort, .oneOrMore(of: .portRange), default: "[]",
+        reload: .live, "Drops sockets with one of these local ports."),
+      Setting(
+        "filter.not.destination_port", \.filter.not.terms.destinationPort, .oneOrMore(of: .portRange), default: "[]",
+        reload: .live, "Drops sockets whose peer has one of these ports."),
       Setting(
         "sample.every", \.sampleEvery, .integer(1...1_000_000), default: "1", reload: .live,
         "Keeps one of this many sockets, chosen by a hash of the cookie: a socket that is kept stays kept."),

@@ -231,8 +231,10 @@ extension ValueType {
   }
 
   /// One of several words, each for a whole set, or a list that makes a set up.
+  ///
+  /// - Parameter isScalarTaken: `list` reads other scalars than the words, too.
   static func set<Element: Hashable>(
-    _ words: [(word: String, elements: Set<Element>)], or list: ValueType<[Element]>
+    _ words: [(word: String, elements: Set<Element>)], or list: ValueType<[Element]>, isScalarTaken: Bool = false
   ) -> ValueType where Value == Set<Element> {
     let names = words.map(\.word)
     let shown = names.map { "`\($0)`" }.joined(separator: ", ")
@@ -242,6 +244,7 @@ extension ValueType {
     ) { node, path, reading in
       if let scalar = node.scalar, !node.isNull {
         if let word = words.first(where: { $0.word == scalar.text }) { return word.elements }
+        if isScalarTaken { return list.read(node, path, &reading).map(Set.init) }
         reading.mismatch(
           path, "\(shown) or a list", node, suggestion: Suggestion.nearest(scalar.text, in: names))
         return nil

@@ -74,7 +74,8 @@ struct PipelinePlan: Sendable {
     batchMaxAge = settings.batch.maxAge.nanoseconds
     attributes = AttributeSelection(settings.attributes)
     selection = RowSelection(
-      states: SocketStates(settings.states), sampleEvery: UInt32(settings.sampleEvery), attributes: attributes)
+      states: SocketStates(settings.filter.keptStates), filter: RowFilter(settings.filter),
+      sampleEvery: UInt32(settings.sampleEvery), attributes: attributes)
     namespaces = settings.namespaces
     identity = PipelineIdentity(
       name: settings.name, label: settings.label, tag: settings.tag, sampleEvery: UInt32(settings.sampleEvery))
@@ -147,6 +148,23 @@ extension SocketStates {
   /// The kernel reports `TCP_NEW_SYN_RECV` as `TCP_SYN_RECV`, so that these eleven names are all there is.
   init(_ names: Set<StateName>) {
     self = names.reduce(into: []) { states, name in states.formUnion(SocketStates(name: name.rawValue) ?? []) }
+  }
+}
+
+extension RowFilter {
+  /// Nil if nothing is asked of addresses and ports.
+  convenience init?(_ settings: FilterSettings) {
+    self.init(keep: Terms(settings.terms), drop: Terms(settings.not.terms))
+  }
+}
+
+extension RowFilter.Terms {
+  init(_ terms: FilterTerms) {
+    self.init()
+    sources = terms.source.map { RowFilter.Prefix(bytes: $0.address.bytes, length: $0.length) }
+    destinations = terms.destination.map { RowFilter.Prefix(bytes: $0.address.bytes, length: $0.length) }
+    sourcePorts = terms.sourcePort.map { $0.lower...$0.upper }
+    destinationPorts = terms.destinationPort.map { $0.lower...$0.upper }
   }
 }
 

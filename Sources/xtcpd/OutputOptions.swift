@@ -85,4 +85,36 @@ struct StateList {
   }
 }
 
+/// Networks separated by commas.
+struct PrefixList {
+  let prefixes: [AddressPrefix]
+
+  /// - Throws: what is wrong with which of them.
+  init(parsing argument: String) throws {
+    prefixes = try argument.split(separator: ",", omittingEmptySubsequences: false).map { part in
+      do throws(AddressPrefix.Mistake) {
+        return try AddressPrefix(String(part))
+      } catch {
+        throw ValidationError("'\(part)' \(error.reason)")
+      }
+    }
+  }
+}
+
+/// Ports and ranges of ports separated by commas.
+struct PortList {
+  let ranges: [PortRange]
+
+  /// - Throws: what is wrong with which of them.
+  init(parsing argument: String) throws {
+    ranges = try argument.split(separator: ",", omittingEmptySubsequences: false).map { part in
+      do throws(PortRange.Mistake) {
+        return try PortRange(String(part))
+      } catch {
+        throw ValidationError("'\(part)' \(error.reason)")
+      }
+    }
+  }
+}
+
 extension ReaderMode: ExpressibleByArgument {}

@@ -16,6 +16,7 @@ struct Snapshot: ParsableCommand {
         xtcpd snapshot                                         the sockets of this namespace
         sudo xtcpd snapshot --all                              those of every namespace
         sudo xtcpd snapshot --all --format jsonl | jq ...      the whole record
+        xtcpd snapshot --destination-port 443,8000-8999 --destination 10.0.0.0/8
         xtcpd snapshot --states established,time_wait --format csv --columns inet_diag_msg_socket_source,tcp_info_rtt
 
       Exit code 1: some namespace could not be read to its end, or the output not written; standard error says which.
@@ -31,6 +32,20 @@ struct Snapshot: ParsableCommand {
     name: [.short, .long], help: "Only these socket states, separated by commas: established, listen, time_wait, ...",
     transform: StateList.init(parsing:))
   var states: StateList?
+
+  @Option(
+    help: "Only sockets whose local address is in one of these networks: 10.0.0.0/8,2001:db8::/32,::1.",
+    transform: PrefixList.init(parsing:))
+  var source: PrefixList?
+
+  @Option(help: "Only sockets whose peer is in one of these networks.", transform: PrefixList.init(parsing:))
+  var destination: PrefixList?
+
+  @Option(help: "Only sockets with one of these local ports: 443,8000-8999.", transform: PortList.init(parsing:))
+  var sourcePort: PortList?
+
+  @Option(help: "Only sockets whose peer has one of these ports.", transform: PortList.init(parsing:))
+  var destinationPort: PortList?
 
   @Option(
     name: [.short, .long], help: "Only these columns, in this order, separated by commas (table, csv, tsv).",
@@ -65,7 +80,11 @@ struct Snapshot: ParsableCommand {
     pipeline.align = .none
     pipeline.reader.mode = mode
     pipeline.namespaces = NamespaceSelection(include: [.all])
-    if let states { pipeline.states = states.names }
+    if let states { pipeline.filter.states = states.names }
+    pipeline.filter.terms.source = source?.prefixes ?? []
+    pipeline.filter.terms.destination = destination?.prefixes ?? []
+    pipeline.filter.terms.sourcePort = sourcePort?.ranges ?? []
+    pipeline.filter.terms.destinationPort = destinationPort?.ranges ?? []
     var sink = SinkSettings(name: "stdout", kind: .stdout, columns: columns?.names)
     if case .record(let name) = output { sink.format = name }
     pipeline.sinks = [sink]

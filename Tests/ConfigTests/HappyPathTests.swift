@@ -56,7 +56,7 @@ import Testing
     #expect(host.attributes == AttributeName.defaultSelection)
     #expect(host.pools == PoolSettings(receiveBuffers: 32, batches: 4))
     #expect(host.batch == BatchSettings(rows: 10_000, bytes: 768 << 10, maxAge: .zero))
-    #expect(host.states == Set(StateName.allCases))
+    #expect(host.filter.states == Set(StateName.allCases))
     #expect(host.namespaces == NamespaceSelection(include: [.host], exclude: []))
     let file = FileSinkSettings(path: "/var/log/xtcpd/sockets.csv", mode: 0o640)
     #expect(
@@ -72,7 +72,7 @@ import Testing
     #expect(web.attributes == [.info, .cong])
     #expect(web.reader == ReaderSettings(mode: .syscall, recvBatch: 20, cqeBatch: 4096))
     #expect(web.batch == BatchSettings(rows: 1, bytes: 65_536, maxAge: .seconds(3)))
-    #expect(web.states == [.established, .closeWait])
+    #expect(web.filter.states == [.established, .closeWait])
     #expect(web.sampleEvery == 10)
     let cni = try #require(Glob("cni-*"))
     let run = try #require(Glob("/run/x"))

@@ -28,7 +28,9 @@ struct SettingCase<Root: Sendable>: Sendable, CustomTestStringConvertible {
 }
 
 @Suite struct PipelineSettingsTests {
-  static let cases: [SettingCase<PipelineSettings>] = [
+  static let cases = listed + FilterCases.all
+
+  private static let listed: [SettingCase<PipelineSettings>] = [
     SettingCase(
       path: "enabled", isDefault: { $0.isEnabled }, good: [("true", { $0.isEnabled })],
       bad: [
@@ -196,13 +198,13 @@ struct SettingCase<Root: Sendable>: Sendable, CustomTestStringConvertible {
         ("0", "`batch.max_age`: `0` has no unit; write it like 500ms, 10s or 1m30s"),
       ]),
     SettingCase(
-      path: "filter.states", isDefault: { $0.states == Set(StateName.allCases) },
+      path: "filter.states", isDefault: { $0.filter.states == Set(StateName.allCases) },
       good: [
-        ("all", { $0.states.count == 11 }), ("[listen, syn_recv]", { $0.states == [.listen, .synRecv] }),
+        ("all", { $0.filter.states.count == 11 }), ("[listen, syn_recv]", { $0.filter.states == [.listen, .synRecv] }),
+        ("listen", { $0.filter.states == [.listen] }),
       ],
       bad: [
         ("[]", "`filter.states` must not be empty"),
-        ("listen", "`filter.states` must be `all` or a list, not `listen`"),
         (
           "[TIME-WAIT]",
           "`filter.states` must be one of established, syn_sent, syn_recv, fin_wait1, fin_wait2, time_wait, close, "

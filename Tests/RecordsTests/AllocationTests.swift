@@ -32,6 +32,13 @@ import Testing
       NamespaceIdentity(name: "short", inode: 1, cookie: 2),
       NamespaceIdentity(name: "a namespace whose name is too long for a small string", inode: 1, cookie: 2),
     ]
+    var terms = RowFilter.Terms()
+    terms.sourcePorts = [1...65_535]
+    terms.destinations = [
+      RowFilter.Prefix(bytes: [0, 0, 0, 0], length: 0),
+      RowFilter.Prefix(bytes: [UInt8](repeating: 0, count: 16), length: 0),
+    ]
+    let selection = RowSelection(filter: RowFilter(keep: terms, drop: RowFilter.Terms()))
     var fewest = UInt64.max
     var tally = RowTally()
     messages.withUnsafeBytes { datagram in
@@ -44,7 +51,7 @@ import Testing
           var rows = 0
           var position = 0
           _ = encoder.transcode(
-            datagram, position: &position, sequence: 7, selection: RowSelection(), timestamp: 1,
+            datagram, position: &position, sequence: 7, selection: selection, timestamp: 1,
             prefix: UnsafeRawBufferPointer(rebasing: prefix[..<length]), into: memory, end: &end, rows: &rows,
             rowLimit: 100, tally: &tally)
           encoder.seal(memory, start: &start, end: &end)

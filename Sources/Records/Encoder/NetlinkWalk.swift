@@ -20,6 +20,8 @@ struct NetlinkWalk {
   let sequence: UInt32
   /// States to keep, as bits.
   let states: UInt32
+  /// Addresses and ports to keep; nil keeps all. Valid as long as the selection that the walk was made with.
+  let filter: UnsafePointer<FilterProgram>?
   let sampleEvery: UInt64
   /// Attributes to keep, as bits.
   let attributes: UInt32
@@ -33,6 +35,7 @@ struct NetlinkWalk {
     self.position = max(0, position)
     self.sequence = sequence
     states = selection.states.matchingBits
+    filter = selection.filter?.program
     sampleEvery = UInt64(selection.sampleEvery)
     self.attributes = attributes
     nextPosition = position
@@ -72,11 +75,16 @@ struct NetlinkWalk {
     return .stop(.datagramEnd)
   }
 
-  /// Applies the state filter and the sampling.
+  /// Applies the filter and the sampling.
   @inline(__always)
   private func isWanted(_ payload: UnsafeRawPointer, _ tally: inout RowTally) -> Bool {
     let state = payload.load(fromByteOffset: 1, as: UInt8.self)
     guard state < 32, states & 1 &<< UInt32(truncatingIfNeeded: state) != 0 else {
+      tally.reported &+= 1
+      tally.filtered &+= 1
+      return false
+    }
+    if let filter, !keeps(filter, payload) {
       tally.reported &+= 1
       tally.filtered &+= 1
       return false
@@ -90,6 +98,12 @@ struct NetlinkWalk {
       }
     }
     return true
+  }
+
+  /// Apart, so that code without a filter stays short.
+  @inline(never)
+  private func keeps(_ filter: UnsafePointer<FilterProgram>, _ payload: UnsafeRawPointer) -> Bool {
+    filter.pointee.keeps(payload)
   }
 
   /// A message of our dump that is no socket. Nil to go on.

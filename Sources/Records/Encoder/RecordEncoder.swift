@@ -200,7 +200,10 @@ public struct RecordEncoder: ~Copyable {
     var batch = BatchTail(
       cursor: base + end, limit: base + max(end, memory.count - Self.batchTailroom - maximumRowBytes + 1), rows: rows,
       rowLimit: rowLimit)
-    let stop = run(&walk, &batch, timestamp: timestamp, prefix: prefix, tally: &tally)
+    // The walk reads the filter through a pointer.
+    let stop = withExtendedLifetime(selection.filter) {
+      run(&walk, &batch, timestamp: timestamp, prefix: prefix, tally: &tally)
+    }
     position = walk.position
     end = batch.cursor - base
     rows = batch.rows

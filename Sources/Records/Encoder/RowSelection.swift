@@ -2,15 +2,19 @@
 public struct RowSelection: Sendable, Hashable {
   /// States to keep.
   public var states: SocketStates
+  /// Addresses and ports to keep; nil keeps all.
+  public var filter: RowFilter?
   /// Keeps the sockets with `hash(cookie) % sampleEvery == 0`; 0 and 1 keep all.
   public var sampleEvery: UInt32
   /// Attributes to keep; what the encoder was made without stays out anyway.
   public var attributes: AttributeSelection
 
   public init(
-    states: SocketStates = .all, sampleEvery: UInt32 = 1, attributes: AttributeSelection = .default
+    states: SocketStates = .all, filter: RowFilter? = nil, sampleEvery: UInt32 = 1,
+    attributes: AttributeSelection = .default
   ) {
     self.states = states
+    self.filter = filter
     self.sampleEvery = sampleEvery
     self.attributes = attributes
   }
@@ -32,7 +36,7 @@ public struct RowSelection: Sendable, Hashable {
 public struct RowTally: Sendable, Hashable {
   /// Sockets in messages of the dump.
   public var reported: UInt64 = 0
-  /// Sockets whose state was not asked for.
+  /// Sockets that the filter left out, by state, address or port.
   public var filtered: UInt64 = 0
   /// Sockets that sampling left out.
   public var sampledOut: UInt64 = 0

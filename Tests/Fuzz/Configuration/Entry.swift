@@ -38,7 +38,7 @@ private func check(_ settings: Settings) {
     let isSound =
       pipeline.interval > .zero && pipeline.timeout < pipeline.interval && pipeline.timeout > .zero
       && pipeline.reader.recvBatch <= pipeline.pools.receiveBuffers && !pipeline.sinks.isEmpty
-      && !pipeline.states.isEmpty && pipeline.sampleEvery >= 1 && !pipeline.namespaces.include.isEmpty
+      && !pipeline.filter.states.isEmpty && pipeline.sampleEvery >= 1 && !pipeline.namespaces.include.isEmpty
     guard isSound else { fatalError("unsound pipeline \(pipeline)") }
   }
 }

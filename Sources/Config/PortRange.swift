@@ -1,0 +1,54 @@
+/// A run of TCP ports; one port is a run of itself.
+public struct PortRange: Sendable, Hashable, CustomStringConvertible {
+  public let lower: UInt16
+  public let upper: UInt16
+
+  /// Why a text is no range of ports.
+  public struct Mistake: Error, Equatable, Sendable {
+    /// What is wrong and what to do, to be put behind the text.
+    public let reason: String
+  }
+
+  /// Reads `443` or `8000-8999`.
+  public init(_ text: String) throws(Mistake) {
+    let parts = text.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
+    guard let first = parts.first, let last = parts.last, let lower = Self.port(first), let upper = Self.port(last)
+    else {
+      throw Mistake(reason: "is neither a port from 0 to 65535 nor a range such as 8000-8999")
+    }
+    guard lower <= upper else { throw Mistake(reason: "runs backwards; write \(upper)-\(lower)") }
+    (self.lower, self.upper) = (lower, upper)
+  }
+
+  public var description: String { lower == upper ? "\(lower)" : "\(lower)-\(upper)" }
+
+  /// Decimal digits without leading zeros, which YAML 1.1 takes for octal.
+  private static func port(_ text: Substring) -> UInt16? {
+    guard (1...5).contains(text.utf8.count), text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")) ~= $0 }),
+      text == "0" || !text.hasPrefix("0")
+    else { return nil }
+    return UInt16(text)
+  }
+}
+
+extension ValueType where Value == PortRange {
+  /// A port or a range of ports, quoted or not: to YAML a range is text already.
+  static var portRange: ValueType {
+    ValueType(
+      name: "port or range", allowed: "0 to 65535, such as `443` or `8000-8999`",
+      schema: .object(
+        .init("anyOf", .array([ValueType<Int>.integer(0...65_535).schema, .pattern("^[0-9]{1,5}(-[0-9]{1,5})?$")])))
+    ) { node, path, reading in
+      guard let scalar = node.scalar, !node.isNull else {
+        reading.mismatch(path, "a port or a range such as 8000-8999", node)
+        return nil
+      }
+      do throws(PortRange.Mistake) {
+        return try PortRange(scalar.text)
+      } catch {
+        reading.problems.error(node.mark, "`\(path)`: \(scalar.text.quotedForMessage) \(error.reason)")
+        return nil
+      }
+    }
+  }
+}
