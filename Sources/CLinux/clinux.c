@@ -6,10 +6,16 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 
 int clinux_setns_net(int fd) { return setns(fd, CLONE_NEWNET); }
 
 int clinux_setns_uts(int fd) { return setns(fd, CLONE_NEWUTS); }
+
+int64_t clinux_filesystem_type(const char *path) {
+  struct statfs status;
+  return statfs(path, &status) ? -1 : (int64_t)status.f_type;
+}
 
 const char *clinux_errno_name(int code) { return strerrorname_np(code); }
 

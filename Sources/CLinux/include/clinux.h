@@ -16,6 +16,9 @@ int clinux_setns_net(int fd);
 /// setns(2) into a UTS namespace. Returns 0, or -1 with errno set.
 int clinux_setns_uts(int fd);
 
+/// f_type of statfs(2): which kind of file system a path is on (linux/magic.h); -1 with errno set.
+int64_t clinux_filesystem_type(const char *path);
+
 /// The symbolic name of an errno value, strerrorname_np(3), or NULL for an unknown one.
 const char *clinux_errno_name(int code);
 

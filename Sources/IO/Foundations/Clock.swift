@@ -26,6 +26,9 @@ public struct MonotonicTime: Comparable, Hashable, Sendable {
 /// CLOCK_REALTIME in nanoseconds since 1970. It may jump when the clock is set.
 public func wallClockNanoseconds() -> Int64 { readClock(CLOCK_REALTIME) }
 
+/// CPU time of the calling thread in nanoseconds, CLOCK_THREAD_CPUTIME_ID.
+public func threadTime() -> Int64 { readClock(CLOCK_THREAD_CPUTIME_ID) }
+
 extension Duration {
   /// The whole duration in nanoseconds, saturated at what an Int64 holds (292 years).
   public var nanoseconds: Int64 {

@@ -17,8 +17,9 @@ struct MountTable {
     }
   }
 
-  /// `36 35 0:4 net:[4026532281] /run/netns/a rw shared:5 - nsfs nsfs rw`
-  private static func mount(_ line: some Collection<UInt8>) -> Mount? {
+  /// One line without its end: `36 35 0:4 net:[4026532281] /run/netns/a rw shared:5 - nsfs nsfs rw`. Nil if it is not the
+  /// mount of a network namespace.
+  static func mount(_ line: some Collection<UInt8>) -> Mount? {
     let fields = line.split(separator: UInt8(ascii: " "), maxSplits: 5)
     guard fields.count == 6, let inode = inode(fields[3]), let device = device(fields[2]) else { return nil }
     return Mount(node: NamespaceNode(device: device, inode: inode), path: unescaped(fields[4]))

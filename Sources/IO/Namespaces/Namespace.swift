@@ -45,26 +45,35 @@ public final class Namespace: Sendable {
   public let paths: [String]
   /// All mounts of it, in the order of preference for the name; what `{path: glob}` selects by.
   public let mounts: [String]
+  /// The control groups of the first process in it, one path a hierarchy; empty unless they are looked at, or if no process
+  /// is in it.
+  public let cgroups: [String]
   /// `paths` as C strings, made once, so that entering allocates nothing.
   let entrances: CStrings
 
   /// An entry for a namespace known by other means than discovery.
-  public init(name: String, key: NamespaceKey, isHost: Bool, paths: [String], mounts: [String]) {
+  public init(
+    name: String, key: NamespaceKey, isHost: Bool, paths: [String], mounts: [String], cgroups: [String] = []
+  ) {
     self.name = name
     self.key = key
     self.isHost = isHost
     self.paths = paths
     self.mounts = mounts
+    self.cgroups = cgroups
     entrances = CStrings(paths.map { Array($0.utf8) })
   }
 
   /// For paths that need not be UTF-8, as file names are; `paths` shows them repaired.
-  init(name: String, key: NamespaceKey, isHost: Bool, entrances: [[UInt8]], mounts: [String]) {
+  init(
+    name: String, key: NamespaceKey, isHost: Bool, entrances: [[UInt8]], mounts: [String], cgroups: [String]
+  ) {
     self.name = name
     self.key = key
     self.isHost = isHost
     self.paths = entrances.map { String(decoding: $0, as: UTF8.self) }
     self.mounts = mounts
+    self.cgroups = cgroups
     self.entrances = CStrings(entrances)
   }
 
@@ -75,6 +84,7 @@ public final class Namespace: Sendable {
     isHost = sketch.isHost
     paths = sketch.paths
     mounts = sketch.mounts
+    cgroups = sketch.cgroups
     entrances = sketch.entrances
   }
 

@@ -6,17 +6,31 @@ public struct NamespacePaths: Equatable, Sendable {
   public var proc: String
   /// Directories whose nsfs mounts give namespaces their names, best first.
   public var netns: [String]
+  /// Where control groups are mounted: the version 2 hierarchy, or a directory of hierarchies of version 1.
+  public var cgroup: String
 
   /// The places where container runtimes and ip-netns(8) mount namespaces, unless told otherwise.
-  public init(proc: String = "/proc", netns: [String] = ["/run/netns", "/run/docker/netns"]) {
+  public init(
+    proc: String = "/proc", netns: [String] = ["/run/netns", "/run/docker/netns"], cgroup: String = "/sys/fs/cgroup"
+  ) {
     self.proc = proc
     self.netns = netns
+    self.cgroup = cgroup
   }
+}
+
+/// How thoroughly to look.
+public enum DiscoveryScope: Equatable, Sendable {
+  /// Every process and every mount.
+  case whole
+  /// The mounts, and of the processes those that the last discovery noted as ways in: finds what is mounted and
+  /// unmounted without listing all processes.
+  case mounts
 }
 
 /// What a discovery saw and what it could not see.
 public struct DiscoveryTally: Equatable, Sendable {
-  /// Processes looked at.
+  /// Processes looked at. Of a discovery of mounts alone, this and `deniedProcesses` are those of the last whole one.
   public var processes = 0
   /// Processes whose namespace may not be seen (CAP_SYS_PTRACE); namespaces that only they hold are missing.
   public var deniedProcesses = 0
@@ -32,6 +46,9 @@ public struct DiscoveryTally: Equatable, Sendable {
   public var isHostUnknown = false
   /// The last reason behind `deniedNamespaces` or `failed`.
   public var lastProblem: EntryError?
+
+  /// Of a discovery that saw nothing.
+  public init() {}
 }
 
 /// A list of all namespaces, each once: the host's first, then by name.
@@ -60,14 +77,18 @@ public final class NamespaceDiscoverer {
     var processes: [Int32] = []
   }
 
-  private enum Phase { case idle, processes, identities(next: Int) }
+  /// Each but the first goes on at a position: of the text of mounts, of the noted processes, of the candidates.
+  private enum Phase { case idle, mounts(next: Int), noted(next: Int), processes, identities(next: Int) }
 
-  private let paths: NamespacePaths
-  private let maxNamespaces: Int
-  private let processes: ProcessDirectory
+  private var paths: NamespacePaths
+  private var maxNamespaces: Int
+  private var readsCgroups = false
+  private var isUnified = false
+  private var processes: ProcessDirectory
   private let mountinfo: Descriptor
   private var ranking: MountRanking
   private var phase = Phase.idle
+  private var scope = DiscoveryScope.whole
   private var candidates: [Candidate] = []
   private var positions: [NamespaceNode: Int] = [:]
   private var beyondLimit: Set<NamespaceNode> = []
@@ -76,6 +97,9 @@ public final class NamespaceDiscoverer {
   /// The entries of the last discovery, to be returned again where nothing changed.
   var previous: [NamespaceNode: Namespace] = [:]
   private var mountText: [UInt8] = []
+  /// The processes that the last discovery noted, for a discovery of mounts alone.
+  private var noted: [Int32] = []
+  private var lastWhole = DiscoveryTally()
 
   /// Opens the process directory and the mount table; fails as opendir(3) and open(2) do.
   public init(paths: NamespacePaths = NamespacePaths(), maxNamespaces: Int = 4_096) throws(SystemError) {
@@ -95,39 +119,69 @@ public final class NamespaceDiscoverer {
     try processes.namespace(of: process)
   }
 
-  /// One whole discovery. Fails only with `.lostHome`, and with `.system` if the process list or the mounts cannot be
-  /// read.
-  public func discover(through door: borrowing NamespaceDoor) throws(EntryError) -> Discovery {
+  /// Looks elsewhere or for more from now on; what is under way begins anew. On an error nothing has changed.
+  ///
+  /// - Parameter readsCgroups: fill in `Namespace.cgroups`; costs opening a file for each namespace.
+  public func configure(paths: NamespacePaths, maxNamespaces: Int, readsCgroups: Bool) throws(SystemError) {
+    if paths.proc != self.paths.proc {
+      processes = try ProcessDirectory(path: paths.proc)
+      noted.removeAll()
+    }
+    self.paths = paths
+    self.maxNamespaces = max(1, maxNamespaces)
+    self.readsCgroups = readsCgroups
+    phase = .idle
+  }
+
+  /// One discovery from beginning to end. Fails only with `.lostHome`, and with `.system` if the process list or the mounts
+  /// cannot be read.
+  public func discover(
+    through door: borrowing NamespaceDoor, _ scope: DiscoveryScope = .whole
+  ) throws(EntryError) -> Discovery {
     while true {
-      if let discovery = try advance(through: door, steps: .max) { return discovery }
+      if let discovery = try advance(through: door, steps: .max, scope) { return discovery }
     }
   }
 
-  /// Does about `steps` steps (a process or a namespace each) of the discovery under way, or begins one. Returns the
-  /// result when it is complete. After an error the next call begins anew.
-  public func advance(through door: borrowing NamespaceDoor, steps: Int) throws(EntryError) -> Discovery? {
+  /// Does about `steps` steps (a mount, a process or a namespace each) of the discovery under way, or begins one. Returns
+  /// the result when it is complete. After an error the next call begins anew.
+  ///
+  /// - Parameter scope: of a discovery that begins; the one under way goes on as it began.
+  public func advance(
+    through door: borrowing NamespaceDoor, steps: Int, _ scope: DiscoveryScope = .whole
+  ) throws(EntryError) -> Discovery? {
     do throws(EntryError) {
-      return try step(through: door, steps: steps)
+      return try step(through: door, steps: steps, scope)
     } catch {
       phase = .idle
       throw error
     }
   }
 
-  private func step(through door: borrowing NamespaceDoor, steps: Int) throws(EntryError) -> Discovery? {
+  private func step(
+    through door: borrowing NamespaceDoor, steps: Int, _ scope: DiscoveryScope
+  ) throws(EntryError) -> Discovery? {
     var remaining = steps
     while remaining > 0 {
+      remaining -= 1
       switch phase {
       case .idle:
-        try begin()
-        phase = .processes
-      case .processes:
-        if try !scanNextProcess() { phase = .identities(next: 0) }
-        remaining -= 1
+        try begin(scope)
+        phase = .mounts(next: 0)
+      case .mounts(let next):
+        if let end = noteMount(at: next) {
+          phase = .mounts(next: end)
+        } else {
+          phase = self.scope == .whole ? .processes : .noted(next: 0)
+        }
+      case .noted(let next) where next < noted.count:
+        try look(at: noted[next])
+        phase = .noted(next: next + 1)
+      case .noted: phase = .identities(next: 0)
+      case .processes: if try !scanNextProcess() { phase = .identities(next: 0) }
       case .identities(let next) where next < candidates.count:
         try identify(candidates[next], through: door)
         phase = .identities(next: next + 1)
-        remaining -= 1
       case .identities: return finish()
       }
     }
@@ -136,7 +190,8 @@ public final class NamespaceDiscoverer {
 
   // MARK: Gathering
 
-  private func begin() throws(EntryError) {
+  private func begin(_ scope: DiscoveryScope) throws(EntryError) {
+    self.scope = scope
     candidates.removeAll(keepingCapacity: true)
     positions.removeAll(keepingCapacity: true)
     beyondLimit.removeAll(keepingCapacity: true)
@@ -144,10 +199,11 @@ public final class NamespaceDiscoverer {
     tally = DiscoveryTally()
     // The directories may have been made since the last time.
     ranking = MountRanking(directories: paths.netns)
+    isUnified = readsCgroups && CgroupFile.isUnified(paths.cgroup)
     do throws(SystemError) {
       noteHost()
-      try noteMounts()
-      processes.rewind()
+      try readMountinfo()
+      if scope == .whole { processes.rewind() }
     } catch {
       throw .system(error)
     }
@@ -168,11 +224,14 @@ public final class NamespaceDiscoverer {
     tally.isHostUnknown = true
   }
 
-  private func noteMounts() throws(SystemError) {
-    try readMountinfo()
-    for mount in MountTable(text: mountText).mounts {
+  /// Notes what the line at an offset of the mounts' text says, and tells where the next one begins; nil after the last.
+  private func noteMount(at start: Int) -> Int? {
+    guard start < mountText.count else { return nil }
+    let end = mountText[start...].firstIndex(of: UInt8(ascii: "\n")) ?? mountText.count
+    if let mount = MountTable.mount(mountText[start..<end]) {
       note(mount.node) { if !$0.mounts.contains(mount.path) { $0.mounts.append(mount.path) } }
     }
+    return end + 1
   }
 
   /// Reads the whole file from its beginning into the same memory each time.
@@ -192,11 +251,23 @@ public final class NamespaceDiscoverer {
     }
   }
 
-  /// Looks at one process; false if there are no more.
+  /// Looks at the next process of all; false if there are no more.
   private func scanNextProcess() throws(EntryError) -> Bool {
+    let next: Int32?
     do throws(SystemError) {
-      guard let process = try processes.next() else { return false }
-      tally.processes += 1
+      next = try processes.next()
+    } catch {
+      throw .system(error)
+    }
+    guard let process = next else { return false }
+    tally.processes += 1
+    try look(at: process)
+    return true
+  }
+
+  /// Notes a process as a way into its namespace.
+  private func look(at process: Int32) throws(EntryError) {
+    do throws(SystemError) {
       let node = try processes.namespace(of: process)
       note(node) {
         if $0.processes.count < Self.processesNoted, !$0.processes.contains(process) { $0.processes.append(process) }
@@ -208,7 +279,6 @@ public final class NamespaceDiscoverer {
       default: throw .system(error)
       }
     }
-    return true
   }
 
   private func note(_ node: NamespaceNode, _ change: (inout Candidate) -> Void) {
@@ -252,12 +322,14 @@ public final class NamespaceDiscoverer {
     return Namespace(
       name: name, key: NamespaceKey(node: candidate.node, cookie: 0), isHost: candidate.isHost,
       entrances: entrances,
-      mounts: mounts.map { String(decoding: $0, as: UTF8.self) })
+      mounts: mounts.map { String(decoding: $0, as: UTF8.self) },
+      cgroups: readsCgroups
+        ? candidate.processes.first.map { processes.cgroups(of: $0, unifiedOnly: isUnified) } ?? [] : [])
   }
 
   private func known(_ sketch: Namespace, cookie: UInt64) -> Namespace {
     if let last = previous[sketch.key.node], last.cookie == cookie, last.name == sketch.name,
-      last.isHost == sketch.isHost, last.paths == sketch.paths
+      last.isHost == sketch.isHost, last.paths == sketch.paths, last.cgroups == sketch.cgroups
     {
       return last
     }
@@ -266,6 +338,15 @@ public final class NamespaceDiscoverer {
 
   private func finish() -> Discovery {
     tally.overLimit = beyondLimit.count
+    if scope == .whole {
+      lastWhole = tally
+    } else {
+      tally.processes = lastWhole.processes
+      tally.deniedProcesses = lastWhole.deniedProcesses
+      tally.overLimit = max(tally.overLimit, lastWhole.overLimit)
+    }
+    noted.removeAll(keepingCapacity: true)
+    for candidate in candidates { noted += candidate.processes }
     found.sort { $0.isHost != $1.isHost ? $0.isHost : ($0.name, $0.inode) < ($1.name, $1.inode) }
     previous.removeAll(keepingCapacity: true)
     for namespace in found { previous[namespace.key.node] = namespace }

@@ -41,6 +41,12 @@ struct ProcessDirectory: ~Copyable {
     return NamespaceNode(status)
   }
 
+  /// The control groups that a process is in, /proc/PID/cgroup; empty if it has gone or may not be looked at.
+  func cgroups(of process: Int32, unifiedOnly: Bool) -> [String] {
+    guard let text = readSmallFile("\(path)/\(process)/cgroup", limit: 16_384) else { return [] }
+    return CgroupFile.paths(text, unifiedOnly: unifiedOnly)
+  }
+
   /// Whether a process is kthreadd, the parent of all kernel threads: it exists in the initial PID namespace only.
   func isKthreadd(_ process: Int32) -> Bool { readSmallFile("\(path)/\(process)/comm") == "kthreadd\n" }
 
