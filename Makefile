@@ -6,7 +6,7 @@ RELEASE := .build/release/xtcpd
 BED := .build/bed
 CFLAGS := -std=gnu11 -O2 -Wall -Wextra -Werror
 BED_TOOLS := $(BED)/population $(BED)/floor $(BED)/allocations.so $(BED)/namespaces $(BED)/without-io-uring \
-	$(BED)/netlink-faults.so
+	$(BED)/netlink-faults.so $(BED)/processes
 PYTEST := .venv/bin/python -m pytest -c Tests/EndToEnd/pytest.ini Tests/EndToEnd
 
 FUZZ_SECONDS ?= 300
@@ -73,6 +73,7 @@ $(BED)/population: Benchmarks/population.c Benchmarks/population-sockets.c Bench
 	Benchmarks/netns-directory.h
 $(BED)/floor: Benchmarks/floor.c
 $(BED)/namespaces: Tests/EndToEnd/tools/namespaces.c Benchmarks/netns-directory.h
+$(BED)/processes: Tests/EndToEnd/tools/processes.c
 $(BED)/without-io-uring: Tests/EndToEnd/tools/without-io-uring.c
 $(BED)/allocations.so: Benchmarks/allocations.c
 $(BED)/netlink-faults.so: Tests/EndToEnd/tools/netlink-faults.c

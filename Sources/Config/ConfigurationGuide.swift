@@ -2,7 +2,7 @@
 public enum ConfigurationGuide {
   /// The reference as Markdown; committed as docs/configuration.md.
   public static func text() -> String {
-    [introduction, sections, global, pipelines, filters, sinks, rules].joined(separator: "\n")
+    [introduction, sections, global, pipelines, selectors, filters, sinks, rules].joined(separator: "\n")
   }
 
   /// A configuration that uses most settings. A test reads it and checks it with the schema.
@@ -78,6 +78,24 @@ public enum ConfigurationGuide {
     \(table(SettingsList.pipeline.settings))
     """
   }
+
+  private static let selectors = """
+    ## Selectors
+
+    | selector | namespaces |
+    |---|---|
+    | `host` | that of PID 1 under `paths.proc` |
+    | `all` | every one that is found |
+    | `rest` | those that no other enabled pipeline selects; pipelines that select by `rest` themselves do not count |
+    | `{name: GLOB}` | by name: `host`, the file name in a directory of `paths.netns`, the path of any other mount, `net:[INODE]` |
+    | `{path: GLOB}` | by where they are mounted; any mount counts |
+    | `{inode: N}` | by inode number, as `ls -l /proc/PID/ns/net` shows it |
+    | `{pid: N}` | that of a process, as `paths.proc` numbers it |
+    | `{cgroup: GLOB}` | by the control group of their first process (that with the lowest PID), such as `/kubepods/*`, as /proc/PID/cgroup shows it. With version 1 the path in any hierarchy counts, unless `paths.cgroup` is where version 2 is mounted |
+
+    Mounts are noticed as they change, processes once per `discovery.interval`.
+
+    """
 
   private static let filters = """
     ## Filters

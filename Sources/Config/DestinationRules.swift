@@ -102,9 +102,13 @@ extension NamespaceSelection {
 extension NamespaceSelector {
   fileprivate func mayOverlap(_ other: NamespaceSelector) -> Bool {
     switch (self, other) {
+    // What another pipeline selects is not among the rest, unless that one reads the rest, too.
+    case (.rest, _), (_, .rest): self == other
     case (.all, _), (_, .all): true
     case (.host, .name(let glob)), (.name(let glob), .host): glob.matches("host")
-    case (.name(let one), .name(let other)), (.path(let one), .path(let other)): one.mayOverlap(other)
+    case (.name(let one), .name(let other)), (.path(let one), .path(let other)),
+      (.cgroup(let one), .cgroup(let other)):
+      one.mayOverlap(other)
     default: self == other
     }
   }
@@ -114,7 +118,8 @@ extension NamespaceSelector {
     switch (self, other) {
     case (.all, _): true
     case (.name(let glob), .host): glob.matches("host")
-    case (.name(let one), .name(let other)), (.path(let one), .path(let other)):
+    case (.name(let one), .name(let other)), (.path(let one), .path(let other)),
+      (.cgroup(let one), .cgroup(let other)):
       one == other || other.literal.map(one.matches) == true
     default: self == other
     }

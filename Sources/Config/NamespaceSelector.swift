@@ -15,6 +15,8 @@ public enum NamespaceSelector: Sendable, Hashable {
   case host
   /// Every namespace that is found.
   case all
+  /// The namespaces that no other pipeline selects, apart from pipelines that select by `rest` themselves.
+  case rest
   /// Namespaces whose best name matches.
   case name(Glob)
   /// Namespaces that are mounted at a path that matches.
@@ -23,4 +25,11 @@ public enum NamespaceSelector: Sendable, Hashable {
   case inode(UInt64)
   /// The namespace of this process, as `global.paths.proc` numbers it.
   case pid(Int32)
+  /// Namespaces whose first process (the one with the lowest PID) is in a control group whose path matches.
+  case cgroup(Glob)
+}
+
+extension NamespaceSelection {
+  /// Whether what it selects depends on what other pipelines select.
+  public var usesRest: Bool { include.contains(.rest) || exclude.contains(.rest) }
 }

@@ -1,25 +1,29 @@
 extension ValueType where Value == NamespaceSelector {
-  /// `host`, `all`, or a mapping with one key that says how the value is meant.
+  /// `host`, `all`, `rest`, or a mapping with one key that says how the value is meant.
   static var namespaceSelector: ValueType {
     ValueType(
       name: "selector",
-      allowed: "`host`, `all`, `{name: GLOB}`, `{path: GLOB}`, `{inode: N}`, `{pid: N}`",
+      allowed: "`host`, `all`, `rest`, " + kinds.map { "`{\($0): \(argument(of: $0))}`" }.joined(separator: ", "),
       schema: .object(.init("$ref", .string("#/$defs/selector")))
     ) { node, path, reading in
       if let entries = node.entries { return selector(entries, node, path, &reading) }
       switch node.scalar?.text {
       case "host": return .host
       case "all": return .all
+      case "rest": return .rest
       default:
-        let suggestion = node.scalar.flatMap { Suggestion.nearest($0.text, in: ["host", "all"]) }
-        reading.mismatch(
-          path, "host, all or one of {name: GLOB}, {path: GLOB}, {inode: N}, {pid: N}", node, suggestion: suggestion)
+        let suggestion = node.scalar.flatMap { Suggestion.nearest($0.text, in: words) }
+        let forms = kinds.map { "{\($0): \(argument(of: $0))}" }.joined(separator: ", ")
+        reading.mismatch(path, "host, all, rest or one of \(forms)", node, suggestion: suggestion)
         return nil
       }
     }
   }
 
-  private static let kinds = ["name", "path", "inode", "pid"]
+  private static let words = ["host", "all", "rest"]
+  private static let kinds = ["name", "path", "inode", "pid", "cgroup"]
+
+  private static func argument(of kind: String) -> String { kind == "inode" || kind == "pid" ? "N" : "GLOB" }
 
   private static func selector(
     _ entries: [Node.Entry], _ node: Node, _ path: String, _ reading: inout Reading
@@ -38,10 +42,11 @@ extension ValueType where Value == NamespaceSelector {
     case "inode":
       return ValueType<Int>.integer(1...Int(UInt32.max)).read(entry.value, path, &reading).map { .inode(UInt64($0)) }
     case "pid": return ValueType<Int>.integer(1...4_194_304).read(entry.value, path, &reading).map { .pid(Int32($0)) }
+    case "cgroup": return glob(entry.value, path, &reading).map(NamespaceSelector.cgroup)
     default:
       reading.problems.error(
         entry.keyMark,
-        "unknown selector \(entry.key.quotedForMessage); the selectors are host, all and "
+        "unknown selector \(entry.key.quotedForMessage); the selectors are host, all, rest and "
           + kinds.map { "{\($0): ...}" }.joined(separator: ", "), suggestion: Suggestion.nearest(entry.key, in: kinds))
       return nil
     }
@@ -69,11 +74,14 @@ extension ValueType where Value == NamespaceSelector {
       .init(
         "anyOf",
         .array([
-          .object(.init("enum", .strings(["host", "all"]))),
+          .object(.init("enum", .strings(words))),
           object("name", text, "Namespaces whose name matches a pattern of `*`, `?` and `[a-z]`."),
           object("path", text, "Namespaces mounted at a path that matches; `*` matches `/` too."),
           object("inode", ValueType<Int>.integer(1...Int(UInt32.max)).schema, "The namespace with this inode number."),
           object("pid", ValueType<Int>.integer(1...4_194_304).schema, "The namespace of this process."),
+          object(
+            "cgroup", text,
+            "Namespaces whose first process is in a control group whose path matches; `*` matches `/` too."),
         ])))
   }
 }

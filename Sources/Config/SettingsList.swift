@@ -71,13 +71,13 @@ enum SettingsList {
         "discovery.max_namespaces", \.discovery.maxNamespaces, .integer(1...65_536), default: "4096", reload: .live,
         "Namespaces beyond this number are counted but not read."),
       Setting(
-        "paths.proc", \.paths.proc, .path, default: "/proc", reload: .process,
+        "paths.proc", \.paths.proc, .path, default: "/proc", reload: .live,
         "The proc file system to scan; in a container, where the host's is mounted."),
       Setting(
         "paths.netns", \.paths.netns, .list(of: .path, atLeast: 0), default: "[/run/netns, /run/docker/netns]",
-        reload: .process, "Directories whose mounts give namespaces their names."),
+        reload: .live, "Directories whose mounts give namespaces their names."),
       Setting(
-        "paths.cgroup", \.paths.cgroup, .path, default: "/sys/fs/cgroup", reload: .process,
+        "paths.cgroup", \.paths.cgroup, .path, default: "/sys/fs/cgroup", reload: .live,
         "Where the cgroup hierarchy is mounted that `{cgroup: GLOB}` selects by."),
       Setting(
         "reload.watch", \.reload.watch, .boolean, default: "false", reload: .live,

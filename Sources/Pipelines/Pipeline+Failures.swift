@@ -9,7 +9,7 @@ extension Pipeline {
     let name = table.namespaces[namespace].name
     switch error {
     case .vanished, .replaced:
-      directory.markStale()
+      namespaces.markStale(table.namespaces[namespace])
       pollEnds.count(.vanished)
       log.debug("namespace has gone", metadata: ["netns": "\(name)"])
     case .denied(let reason):
@@ -98,7 +98,7 @@ extension Pipeline {
 /// The kinds of failure that have been said and not been over since.
 struct Complaints {
   enum Kind: UInt8 {
-    case denied, failed, refused, timedOut, heldTooLong, malformed, discovery, nothingChosen
+    case denied, failed, refused, timedOut, heldTooLong, malformed, nothingChosen
   }
 
   private var said: UInt8 = 0

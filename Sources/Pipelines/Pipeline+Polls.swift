@@ -5,15 +5,9 @@ import Records
 /// Polls: from a tick to the moment the last namespace has been read.
 extension Pipeline {
   func beginPoll(now: Int64) {
-    do throws(EntryError) {
-      try directory.refreshIfDue(now: now)
-    } catch {
-      if case .lostHome(let reason) = error { failure = reason }
-      complain(.discovery, "looking for network namespaces: \(error); those found before are read")
-    }
-    table = directory.table
+    table = namespaces.table
     isBlind = table.generation == 0
-    choice.update(for: table) { pid in directory.inode(ofProcess: pid) }
+    choice.update(for: table)
     if choice.indices.isEmpty, !isBlind {
       complain(.nothingChosen, "none of the \(table.namespaces.count) network namespaces of this host is selected")
     }

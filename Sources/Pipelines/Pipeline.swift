@@ -18,7 +18,7 @@ final class Pipeline {
   private(set) var plan: PipelinePlan
   let port: any Port
   let log: Logger
-  let directory: NamespaceDirectory
+  let namespaces: NamespaceBoard
   private(set) var encodings: [Encoding]
   let sinks: [any Sink]
 
@@ -89,7 +89,7 @@ final class Pipeline {
   }
 
   init(
-    plan: PipelinePlan, port: any Port, directory: NamespaceDirectory, choice: NamespaceChoice,
+    plan: PipelinePlan, port: any Port, namespaces: NamespaceBoard, choice: NamespaceChoice,
     door: consuming NamespaceDoor, encodings: [Encoding], sinks: [any Sink], batchPool: consuming BatchPool,
     board: PipelineBoard, log: Logger
   ) {
@@ -97,7 +97,7 @@ final class Pipeline {
     self.board = board
     encodedBefore = sinks.map { _ in 0 }
     self.port = port
-    self.directory = directory
+    self.namespaces = namespaces
     self.door = door
     self.encodings = encodings
     self.sinks = sinks
@@ -221,7 +221,7 @@ final class Pipeline {
     let now = MonotonicTime.now().nanoseconds
     schedule = schedule.changed(
       interval: new.plan.interval, alignment: new.plan.alignment, monotonic: now, wall: wallClockNanoseconds())
-    choice.select(new.plan)
+    choice = NamespaceChoice(selection: new.plan.namespaces, others: new.plan.otherNamespaces)
     plan = new.plan
     encodings = new.encodings
     batchPool = new.batchPool

@@ -10,6 +10,8 @@ struct PipelineBuilder: Sendable {
   let options: RunOptions
   let log: Logger
   let namespaces: NamespaceBoard
+  /// `NamespaceScout.mountsPollable`. The main thread cannot watch it: its loop asks for no EPOLLPRI.
+  let mountsPollable: Int32
   let memory: MemoryBudget
 
   /// A pipeline that does nothing yet.
@@ -27,8 +29,10 @@ struct PipelineBuilder: Sendable {
       // Whoever asks for the own namespace only has no right to any other.
       let own = NamespaceSelection(include: [.inode(door.homeNode.inode)])
       return Pipeline(
-        plan: plan, port: port, directory: namespaces,
-        choice: NamespaceChoice(selection: options.ownNamespaceOnly ? own : plan.namespaces), door: door,
+        plan: plan, port: port, namespaces: namespaces,
+        choice: NamespaceChoice(
+          selection: options.ownNamespaceOnly ? own : plan.namespaces, others: plan.otherNamespaces),
+        door: door,
         encodings: encodings, sinks: sinks,
         batchPool: try BatchPool(count: plan.batches, byteCount: plan.batchMemory), board: board, log: log)
     } catch {

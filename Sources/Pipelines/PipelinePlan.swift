@@ -25,6 +25,8 @@ struct PipelinePlan: Sendable {
   let attributes: AttributeSelection
   let selection: RowSelection
   let namespaces: NamespaceSelection
+  /// Those of the other pipelines, for `rest`.
+  let otherNamespaces: [NamespaceSelection]
   let identity: PipelineIdentity
   let host: HostIdentity
   /// Distinct ways of encoding a row. A batch is encoded once for all sinks that share one.
@@ -77,6 +79,7 @@ struct PipelinePlan: Sendable {
       states: SocketStates(settings.filter.keptStates), filter: RowFilter(settings.filter),
       sampleEvery: UInt32(settings.sampleEvery), attributes: attributes)
     namespaces = settings.namespaces
+    otherNamespaces = pipelines.filter { $0.name != settings.name }.map(\.namespaces)
     identity = PipelineIdentity(
       name: settings.name, label: settings.label, tag: settings.tag, sampleEvery: UInt32(settings.sampleEvery))
 

@@ -18,14 +18,9 @@ extension Sink {
 }
 extension QueueStatus { init(_ x: Int) { self.init() } }
 extension SinkTally { static func += (a: inout SinkTally, b: SinkTally) { } }
-typealias NamespaceBoard = NamespaceDirectory
-extension NamespaceDirectory: @unchecked Sendable { func markMountsChanged() {} }
-final class NamespaceScout { var failure: SystemError?; func turn(now: Int64) -> Int64 { .max } }
 final class MemoryBudget: Sendable { struct G { var held = 0 }; var gauges: G { G() }; init(limit: Int) {}; func resize(limit: Int) {} }
 final class ClosureWatch { var hasChanged: Bool { false } }
 struct Closure { var hash = ""; var youngestChange: Int64?; func watch() -> ClosureWatch? { nil } }
 extension Outcome { var closure: Closure? { nil } }
 public struct Refusal: Error { var summary = ""; var details: [String] = []; init(_ o: Outcome) {} }
-extension Supervisor { func planned(_ s: Settings, _ r: RunningConfiguration) -> Result<ReloadPlan, Refusal> { fatalError() }; func startScout(_ s: Settings) throws(StartError) {}; func configureScout(_ s: Settings) {}; var board: NamespaceBoard { fatalError() } }
-extension NamespaceChoice { mutating func select(_ p: PipelinePlan) {} }
-extension NamespaceSelector { var meansHost: Bool { false } }
+extension Supervisor { func planned(_ s: Settings, _ r: RunningConfiguration) -> Result<ReloadPlan, Refusal> { fatalError() }}

@@ -13,6 +13,7 @@ struct Daemon {
   private enum Token {
     static let signals: UInt64 = 0
     static let ended: UInt64 = 1
+    static let attention: UInt64 = 2
   }
 
   /// Returns the totals of every pipeline once all have ended.
@@ -20,8 +21,7 @@ struct Daemon {
   /// - Throws: the exit code, after the reason has been logged.
   func run(_ signals: consuming SignalReader) throws -> [PipelineTotals] {
     let supervisor = try Supervisor(settings: settings, options: options, log: log)
-    try supervisor.start()
-    let ending = try wait(for: supervisor, signals)
+    let ending = try wait(for: supervisor, scout: try start(supervisor), signals)
     switch ending {
     case .stopped: return supervisor.totals
     case .notStarted(let error):
@@ -33,14 +33,27 @@ struct Daemon {
     }
   }
 
+  private func start(_ supervisor: Supervisor) throws -> NamespaceScout {
+    do throws(StartError) {
+      return try supervisor.start()
+    } catch {
+      log.error("\(error)")
+      throw exitCode(of: error)
+    }
+  }
+
   private func wait(
-    for supervisor: Supervisor, _ signals: borrowing SignalReader
+    for supervisor: Supervisor, scout: NamespaceScout, _ signals: borrowing SignalReader
   ) throws(SystemError) -> Supervisor.Ending {
     let poller = try Poller()
     try poller.add(signals.pollable, token: Token.signals)
     try poller.add(supervisor.endedPollable, token: Token.ended)
+    try poller.add(supervisor.attentionPollable, token: Token.attention)
     while true {
-      try poller.wait(until: nil) { _, _ in }
+      let due = scout.turn(now: MonotonicTime.now().nanoseconds)
+      if let failure = scout.failure { return .failed(failure) }
+      try poller.wait(until: due.map { MonotonicTime(nanoseconds: $0) }) { _, _ in }
+      supervisor.drainAttention()
       if let ending = supervisor.ending { return ending }
       while let signal = signals.next() { handle(signal, supervisor) }
     }

@@ -38,6 +38,10 @@ import Testing
     ("[{ name: cni-1 }]", "[{ name: \"cni-*\" }]", "[{ name: cni-1 }]", false),
     ("[{ name: a }]", "[{ name: b }]", "[]", false), ("[{ inode: 1 }]", "[{ inode: 2 }]", "[]", false),
     ("[{ pid: 1 }]", "[{ pid: 1 }]", "[]", true), ("[{ path: /run/a }]", "[{ path: \"/run/*\" }]", "[]", true),
+    ("[rest]", "[all]", "[]", false), ("[rest]", "[rest]", "[]", true), ("[host]", "[rest]", "[]", false),
+    ("[rest, host]", "[host]", "[]", true), ("[rest]", "[rest]", "[rest]", false),
+    ("[{ cgroup: /a/b }]", "[{ cgroup: \"/a/*\" }]", "[]", true), ("[{ cgroup: /a }]", "[{ cgroup: /b }]", "[]", false),
+    ("[{ cgroup: /a/b }]", "[{ cgroup: \"/a/*\" }]", "[{ cgroup: /a/b }]", false),
   ]) func overlap(_ one: String, _ other: String, _ excluded: String, _ isWarned: Bool) throws {
     let found = try warnings(
       "  a: { namespaces: { include: \(one) }, sinks: { f: {} } }\n"

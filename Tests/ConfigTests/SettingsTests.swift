@@ -226,14 +226,18 @@ struct SettingCase<Root: Sendable>: Sendable, CustomTestStringConvertible {
           "[host, { name: \"a*\" }, { path: /run/netns/b }, { inode: 4026531840 }, { pid: 4194304 }]",
           { $0.namespaces.include.count == 5 && $0.namespaces.include.last == .pid(4_194_304) }
         ),
+        (
+          "[rest, { cgroup: \"/kubepods/*\" }]",
+          { $0.namespaces.include == [.rest] + (Glob("/kubepods/*").map { [.cgroup($0)] } ?? []) }
+        ),
       ],
       bad: [
         ("[]", "`namespaces.include` must not be empty"),
         ("host", "`namespaces.include` must be a list such as [host], not `host`"),
         (
           "[hsot]",
-          "`namespaces.include` must be host, all or one of {name: GLOB}, {path: GLOB}, {inode: N}, {pid: N}, not `hsot`; "
-            + "did you mean `host`?"
+          "`namespaces.include` must be host, all, rest or one of {name: GLOB}, {path: GLOB}, {inode: N}, {pid: N}, "
+            + "{cgroup: GLOB}, not `hsot`; did you mean `host`?"
         ),
       ]),
     SettingCase(

@@ -27,12 +27,12 @@ import Testing
     ),
     (
       "namespaces: { include: [{ nam: x }] }",
-      "5:31: error: unknown selector `nam`; the selectors are host, all and {name: ...}, {path: ...}, {inode: ...}, "
-        + "{pid: ...}; did you mean `name`?"
+      "5:31: error: unknown selector `nam`; the selectors are host, all, rest and {name: ...}, {path: ...}, "
+        + "{inode: ...}, {pid: ...}, {cgroup: ...}; did you mean `name`?"
     ),
     (
       "namespaces: { include: [{ name: a, pid: 1 }] }",
-      "5:29: error: `namespaces.include`: a selector has one key, one of name, path, inode, pid; "
+      "5:29: error: `namespaces.include`: a selector has one key, one of name, path, inode, pid, cgroup; "
         + "list several selectors to select more"
     ),
     (

@@ -124,7 +124,7 @@ struct Difference {
   private func addRest(_ plan: inout ReloadPlan) {
     for index in plan.steps.indices {
       let name = plan.steps[index].pipeline
-      guard let own = new.pipelines.first(where: { $0.name == name }), own.namespaces.dependsOnOthers else { continue }
+      guard let own = new.pipelines.first(where: { $0.name == name }), own.namespaces.usesRest else { continue }
       guard plan.steps[index].action == .keep || plan.steps[index].action == .adjust else { continue }
       let causes = others(than: name).map { SettingChange("namespaces of \($0)", .live) }
       guard !causes.isEmpty else { continue }
@@ -137,7 +137,7 @@ struct Difference {
   /// by those that choose by something else.
   private func others(than name: String) -> [String] {
     func selections(_ settings: Settings) -> [String: NamespaceSelection] {
-      let explicit = settings.pipelines.filter { !$0.namespaces.dependsOnOthers }
+      let explicit = settings.pipelines.filter { !$0.namespaces.usesRest }
       return Dictionary(explicit.map { ($0.name, $0.namespaces) }) { first, _ in first }
     }
     let (before, after) = (selections(old), selections(new))
@@ -182,14 +182,4 @@ struct Difference {
     default: return .rebind
     }
   }
-}
-
-extension NamespaceSelection {
-  /// Changes with what other pipelines select.
-  var dependsOnOthers: Bool { (include + exclude).contains(where: \.isWhatOthersLeave) }
-}
-
-extension NamespaceSelector {
-  /// No selector of this version depends on other pipelines.
-  fileprivate var isWhatOthersLeave: Bool { false }
 }

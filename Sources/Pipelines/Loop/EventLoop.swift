@@ -46,7 +46,7 @@ final class EventLoop {
     log = builder.log
     let poller = try Poller()
     try poller.add(wakeup.pollable, token: EventLoop.wakeupToken)
-    try poller.add(builder.namespaces.mountsPollable, .exceptional, token: EventLoop.mountsToken)
+    try poller.add(builder.mountsPollable, .exceptional, token: EventLoop.mountsToken)
     self.poller = poller
     if !cpus.isEmpty { runOn(cpus: cpus) }
   }

@@ -72,14 +72,15 @@ extension Supervisor {
       case .done:
         inProgress = nil
         for step in current.execution.steps where step.goesAway { draining[step.pipeline, default: 0] += 1 }
+        let previous = running?.settings
         running = current.next
-        apply(current.next)
+        apply(current.next, after: previous)
         current.done(nil)
       case .lost(let place, let parcel, let error): vacate(place, parcel, error)
       case .failed(let error):
         inProgress = nil
         endLoops(current.newLoops)
-        if let running { apply(running) }
+        if let running { apply(running, after: running.settings) }
         current.done(error)
       }
     }
@@ -146,9 +147,10 @@ extension Supervisor {
   }
 
   private func makeLoop(_ number: Int, _ global: GlobalSettings) throws(SystemError) -> LoopThread {
-    try LoopThread(
-      index: number, builder: PipelineBuilder(options: options, log: log, namespaces: board, memory: budget),
-      events: mailbox, drainTimeout: drainTimeout(global), cpus: global.resources.cpus)
+    let builder = PipelineBuilder(
+      options: options, log: log, namespaces: namespaces, mountsPollable: scout?.mountsPollable ?? -1, memory: budget)
+    return try LoopThread(
+      index: number, builder: builder, events: mailbox, drainTimeout: drainTimeout(global), cpus: global.resources.cpus)
   }
 
   /// What a run without a configuration file wants counts more than a default.
@@ -157,10 +159,10 @@ extension Supervisor {
   }
 
   /// Has the loops go on with what a configuration says of them.
-  private func apply(_ configuration: RunningConfiguration) {
+  private func apply(_ configuration: RunningConfiguration, after previous: Settings?) {
     let global = configuration.settings.global
     budget.resize(limit: configuration.admission.memory.budget - configuration.admission.memory.pools)
-    configureScout(configuration.settings)
+    configureScout(from: previous, to: configuration.settings)
     for grant in configuration.admission.loops {
       let loop = loops[grant.number]
       loop?.send(.limitWorkers(files: grant.fileWorkers, others: grant.readers))

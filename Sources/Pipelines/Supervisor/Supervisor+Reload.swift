@@ -81,7 +81,9 @@ extension Supervisor {
     _ plan: ReloadPlan, _ settings: Settings, _ outcome: Outcome, _ hash: String, _ requests: ReloadRequests,
     _ running: RunningConfiguration
   ) {
-    let next = successor(of: running, settings, plan.admission, hash) { plan.action(of: $0) }
+    let next = successor(of: running, settings, plan.admission, hash) { name in
+      plan.steps.first { $0.pipeline == name }?.action ?? .add
+    }
     do throws(StartError) {
       try services.prepare(settings.global)
       try carryOut(steps(of: plan, from: running, to: next), to: next) { [self] error in

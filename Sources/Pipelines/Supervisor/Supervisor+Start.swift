@@ -66,11 +66,48 @@ extension Supervisor {
   /// such as `host` would be false.
   func checkRights(_ settings: Settings) throws(StartError) {
     guard facts.seesHostProcesses == false, !options.ownNamespaceOnly else { return }
-    for pipeline in settings.pipelines where pipeline.namespaces.include.contains(where: { $0.meansHost }) {
+    let selectorsOfHost: Set<NamespaceSelector> = [.host, .all, .rest]
+    for pipeline in settings.pipelines where !selectorsOfHost.isDisjoint(with: pipeline.namespaces.include) {
       throw .missingRight(
         "pipeline \(pipeline.name) selects the host's namespaces, but PID 1 under \(settings.global.paths.proc) is only this "
           + "container's; run with the host's PID namespace (docker --pid=host, hostPID: true), mount the host's /proc and name it "
           + "in global.paths.proc, or select namespaces by name or path")
+    }
+  }
+
+  // MARK: Namespaces
+
+  private func startScout(_ settings: Settings) throws(StartError) {
+    var log = log
+    // Who reads its own namespace misses nothing of the others.
+    if options.ownNamespaceOnly { log.logLevel = .error }
+    do throws(SystemError) {
+      let scout = try NamespaceScout(
+        board: namespaces, paths: NamespacePaths(settings.global.paths),
+        maxNamespaces: settings.global.discovery.maxNamespaces,
+        interval: settings.global.discovery.interval.nanoseconds,
+        needs: NamespaceScout.Needs(settings.pipelines.map(\.namespaces)), log: log)
+      scout.scanWhole()
+      self.scout = scout
+    } catch {
+      throw .system("looking for network namespaces: \(error)")
+    }
+  }
+
+  /// Namespaces are looked for anew only if something about it has changed.
+  func configureScout(from old: Settings?, to new: Settings) {
+    let needs = NamespaceScout.Needs(new.pipelines.map(\.namespaces))
+    if let old, old.global.paths == new.global.paths, old.global.discovery == new.global.discovery,
+      NamespaceScout.Needs(old.pipelines.map(\.namespaces)) == needs
+    {
+      return
+    }
+    do throws(SystemError) {
+      try scout?.configure(
+        paths: NamespacePaths(new.global.paths), maxNamespaces: new.global.discovery.maxNamespaces,
+        interval: new.global.discovery.interval.nanoseconds, needs: needs)
+    } catch {
+      log.error("looking for network namespaces goes on as before: \(error)")
     }
   }
 
@@ -87,4 +124,8 @@ extension Supervisor {
       // The hard limit stays; admission counts with what there is.
     }
   }
+}
+
+extension NamespacePaths {
+  init(_ paths: PathSettings) { self.init(proc: paths.proc, netns: paths.netns, cgroup: paths.cgroup) }
 }

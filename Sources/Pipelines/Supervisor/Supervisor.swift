@@ -28,6 +28,7 @@ public final class Supervisor {
   /// What runs. Nil before `start`.
   var running: RunningConfiguration?
   var loops: [Int: LoopThread] = [:]
+  let namespaces: NamespaceBoard
   var scout: NamespaceScout?
   var nextTicket: Ticket = 1
   let budget = MemoryBudget(limit: 0)
@@ -63,6 +64,7 @@ public final class Supervisor {
     self.log = log
     wakeup = try Wakeup()
     mailbox = Mailbox(wakeup: wakeup)
+    namespaces = NamespaceBoard(wakeup: wakeup)
   }
 
   /// For a poller: readable when `turn` has something to do.
@@ -76,7 +78,7 @@ public final class Supervisor {
     takeEvents()
     let now = MonotonicTime.now().nanoseconds
     var deadline = Int64.max
-    if ending == nil, let scout { deadline = min(deadline, scout.turn(now: now)) }
+    if ending == nil, let scout { deadline = min(deadline, scout.turn(now: now) ?? .max) }
     if !isStopping { deadline = min(deadline, turnReload(now: now), fillVacancies(now: now)) }
     if let failure = scout?.failure, ending == nil { fail(failure) }
     return deadline == .max ? nil : MonotonicTime(nanoseconds: deadline)
