@@ -22,5 +22,3 @@ final class MemoryBudget: Sendable { struct G { var held = 0 }; var gauges: G { 
 final class ClosureWatch { var hasChanged: Bool { false } }
 struct Closure { var hash = ""; var youngestChange: Int64?; func watch() -> ClosureWatch? { nil } }
 extension Outcome { var closure: Closure? { nil } }
-public struct Refusal: Error { var summary = ""; var details: [String] = []; init(_ o: Outcome) {} }
-extension Supervisor { func planned(_ s: Settings, _ r: RunningConfiguration) -> Result<ReloadPlan, Refusal> { fatalError() }}

@@ -5,6 +5,14 @@ import Records
 
 /// Taking over another configuration.
 extension Supervisor {
+  /// Why a configuration is not taken over.
+  public struct Refusal: Error {
+    /// One line.
+    public var summary: String
+    /// For people.
+    public var details: [String]
+  }
+
   /// Reads the configuration anew as soon as it has settled, and goes on with it if it is better than none. One reload answers
   /// everything that was asked for before it began.
   ///
@@ -23,6 +31,20 @@ extension Supervisor {
     let outcome = source.read()
     guard let settings = outcome.settings, let running else { return .failure(Refusal(outcome)) }
     return planned(settings, running)
+  }
+
+  /// Works out what another configuration asks for; why it cannot be had, if so.
+  private func planned(_ settings: Settings, _ running: RunningConfiguration) -> Result<ReloadPlan, Refusal> {
+    do throws(StartError) {
+      try checkRights(settings)
+    } catch {
+      return .failure(Refusal(summary: "\(error)", details: []))
+    }
+    let plan = ReloadPlan.make(
+      from: running.settings, to: settings, loops: running.admission.assignment, on: .current(), .pipelines)
+    guard plan.isRefused else { return .success(plan) }
+    return .failure(
+      Refusal(summary: plan.admission.refusals.joined(separator: "; "), details: plan.admission.arithmetic))
   }
 
   /// Begins what is due of reloads; returns when it wants to be asked again.
@@ -62,11 +84,8 @@ extension Supervisor {
       return refuse("the configuration's hash is \(hash), not \(expected) as expected", [], hash, requests)
     }
     guard let settings = outcome.settings else {
-      let count = outcome.errors.count
-      let first = outcome.errors.first.map { ": \($0.place.label): \($0.message)" } ?? ""
-      return refuse(
-        "the configuration is invalid, \(count) error\(count == 1 ? "" : "s")\(first)", [outcome.rendered], hash,
-        requests)
+      let refusal = Refusal(outcome)
+      return refuse(refusal.summary, refusal.details, hash, requests)
     }
     switch planned(settings, running) {
     case .failure(let refusal): refuse(refusal.summary, refusal.details, hash, requests)
@@ -123,5 +142,15 @@ extension Supervisor {
     for detail in details { log.info("reload: \(detail)") }
     services.reloaded(verdict)
     for request in requests.requests { request.done(verdict) }
+  }
+}
+
+extension Supervisor.Refusal {
+  /// What is wrong with a configuration.
+  init(_ outcome: Outcome) {
+    let count = outcome.errors.count
+    let first = outcome.errors.first.map { ": \($0.place.label): \($0.message)" } ?? ""
+    summary = "the configuration is invalid, \(count) error\(count == 1 ? "" : "s")\(first)"
+    details = outcome.rendered.split(separator: "\n").map(String.init)
   }
 }
