@@ -3,7 +3,7 @@
 struct Composer {
   /// Containers in containers; the deepest setting is at 6.
   static let maximumDepth = 32
-  /// Nodes, aliases written out: 1,000 pipelines with 60 settings each.
+  /// Nodes of all files together, aliases written out: 1,000 pipelines with 60 settings each.
   static let maximumNodes = 65_536
   /// Keys of one mapping, elements of one list.
   static let maximumEntries = 1_024
@@ -13,25 +13,34 @@ struct Composer {
 
   private var problems: Problems
   private let source: Int
+  private let expander: ValueExpander?
   private var anchors: [String: Node] = [:]
-  private var nodeCount = 0
+  private var nodeCount: Int
 
-  private init(source: Int, problems: Problems) {
+  private init(source: Int, nodeCount: Int, expander: ValueExpander?, problems: Problems) {
     self.source = source
+    self.nodeCount = nodeCount
+    self.expander = expander
     self.problems = problems
   }
 
   /// Parses `source`, which is registered in `problems` under `index`. Nil if there is no whole tree to go on with;
-  /// whatever is wrong is then in `problems`. A tree may be returned along with problems.
-  static func compose(_ source: Source, index: Int, problems: inout Problems) -> Node? {
+  /// whatever is wrong is then in `problems`. A tree may be returned along with problems. `nodeCount` is what earlier
+  /// files of the configuration hold; `expander` replaces each `${...}` in a value.
+  static func compose(
+    _ source: Source, index: Int, nodeCount: inout Int, expander: ValueExpander? = nil, problems: inout Problems
+  ) -> Node? {
     var start = 0
     for finding in TextCheck.findings(in: source.bytes) {
       problems.error(Mark(source: index, line: finding.line, column: finding.column), finding.message)
       if finding.isFatal { return nil }
       start = TextCheck.byteOrderMark.count
     }
-    var composer = Composer(source: index, problems: problems)
-    defer { problems = composer.problems }
+    var composer = Composer(source: index, nodeCount: nodeCount, expander: expander, problems: problems)
+    defer {
+      problems = composer.problems
+      nodeCount = composer.nodeCount
+    }
     return source.bytes[start...].withUnsafeBufferPointer { text -> Node? in
       guard var reader = EventReader(text) else { return nil }
       return try? composer.document(&reader, source)
@@ -44,7 +53,7 @@ struct Composer {
       _ = try reader.next()
       let start = try reader.next()
       if case .streamEnd = start.event { return .emptyMapping(at: Mark(source: self.source, line: 1, column: 1)) }
-      let root = try node(try reader.next(), &reader, depth: 0)
+      let root = try value(try reader.next(), &reader, depth: 0)
       _ = try reader.next()
       let end = try reader.next()
       if case .streamEnd = end.event { return root }
@@ -56,17 +65,40 @@ struct Composer {
     }
   }
 
+  /// A node that is no key: its `${...}` are replaced, and it may be tagged `!override`.
+  private mutating func value(
+    _ item: EventReader.Item, _ reader: inout EventReader, depth: Int, mayOverride: Bool = false
+  ) throws -> Node {
+    var item = item
+    let isOverride = item.tag == "!override"
+    if isOverride {
+      item.tag = nil
+      if !mayOverride {
+        problems.error(mark(item), "`!override` belongs to the value of a key, which it replaces as a whole; remove it")
+      }
+    }
+    var node = try node(item, &reader, depth: depth)
+    if case .scalar(let scalar) = node.content, case .scalar = item.event, let expander {
+      node.content = .scalar(expander.expand(scalar, at: node.mark, &problems))
+      if let anchor = item.anchor { anchors[anchor] = node }
+    }
+    node.isOverride = isOverride && mayOverride
+    return node
+  }
+
   private mutating func node(_ item: EventReader.Item, _ reader: inout EventReader, depth: Int) throws -> Node {
     let mark = mark(item)
     nodeCount += 1
     try check(nodeCount, at: mark)
     if let tag = item.tag {
-      problems.error(mark, "the tag \(tag.quotedForMessage) means nothing here; remove it")
+      problems.error(
+        mark, "the tag \(tag.quotedForMessage) means nothing here; remove it",
+        suggestion: Suggestion.nearest(tag, in: ["!override"]))
     }
     var node: Node
     switch item.event {
     case .scalar(let text, let isPlain):
-      node = Node(content: .scalar(Node.Scalar(text: text, isPlain: isPlain)), mark: mark)
+      node = Node(content: .scalar(Node.Scalar(text, isPlain: isPlain)), mark: mark)
     case .alias(let name): return try alias(name, at: mark)
     case .sequenceStart: node = try sequence(at: mark, &reader, depth: depth + 1)
     default: node = try mapping(at: mark, &reader, depth: depth + 1)
@@ -81,7 +113,7 @@ struct Composer {
       problems.error(
         mark, "no anchor `&\(name.printable(limit: 40))` stands before this alias",
         suggestion: Suggestion.nearest(name, in: Array(anchors.keys.sorted().prefix(100))))
-      return Node(content: .scalar(Node.Scalar(text: "", isPlain: true)), mark: mark)
+      return Node(content: .scalar(Node.Scalar("", isPlain: true)), mark: mark)
     }
     nodeCount += node.weight - 1
     try check(nodeCount, at: mark)
@@ -95,7 +127,7 @@ struct Composer {
       let item = try reader.next()
       if case .sequenceEnd = item.event { break }
       try checkEntries(elements.count, at: self.mark(item))
-      elements.append(try node(item, &reader, depth: depth))
+      elements.append(try value(item, &reader, depth: depth))
     }
     return Node(content: .sequence(elements), mark: mark, weight: elements.reduce(1) { $0 + $1.weight })
   }
@@ -110,13 +142,16 @@ struct Composer {
       let keyMark = self.mark(item)
       try checkEntries(entries.count, at: keyMark)
       let key = try node(item, &reader, depth: depth)
-      let value = try node(try reader.next(), &reader, depth: depth)
+      let value = try value(try reader.next(), &reader, depth: depth, mayOverride: true)
       guard case .scalar(let scalar) = key.content else {
         problems.error(keyMark, "a key must be text, not \(key.description)")
         continue
       }
       if scalar.text == "<<" {
-        problems.error(keyMark, "YAML merge keys (`<<`) are not supported; put what pipelines share under `defaults`")
+        problems.error(
+          keyMark,
+          "YAML merge keys (`<<`) are not supported; put what pipelines share into a profile and name it in `extends`, "
+            + "or under `defaults`")
       } else if let first = marks.updateValue(keyMark, forKey: scalar.text) {
         marks[scalar.text] = first
         problems.error(
@@ -134,7 +169,8 @@ struct Composer {
 
   private mutating func check(_ nodes: Int, at mark: Mark) throws {
     guard nodes > Self.maximumNodes else { return }
-    problems.error(mark, "the file holds more than \(Self.maximumNodes) values, aliases written out; make it smaller")
+    problems.error(
+      mark, "the configuration holds more than \(Self.maximumNodes) values, aliases written out; make it smaller")
     throw Stopped()
   }
 

@@ -2,7 +2,8 @@
 public enum ConfigurationGuide {
   /// The reference as Markdown; committed as docs/configuration.md.
   public static func text() -> String {
-    [introduction, sections, global, pipelines, selectors, filters, sinks, rules].joined(separator: "\n")
+    [introduction, sections, layers, files, references, global, pipelines, selectors, filters, sinks, rules]
+      .joined(separator: "\n")
   }
 
   /// A configuration that uses most settings. A test reads it and checks it with the schema.
@@ -50,15 +51,13 @@ public enum ConfigurationGuide {
     \(example)```
 
     A pipeline reads the sockets of some network namespaces at an interval and writes one row for each to its sinks.
-    Its settings are, later ones winning, what is built in, what `defaults` says, and what it says itself. Mappings merge
-    key by key, lists replace. A sink of a pipeline is a sink of the section `sinks` that the pipeline names, with what
-    the pipeline changes of it; or, if it has a `type`, one of the pipeline's own.
+    `xtcpd config show --origin` says what every setting is in the end and which line it comes from.
 
     """
 
   private static var sections: String {
     let rows = SettingsList.Section.allCases.map { section in
-      let need = section == .version || section == .pipelines ? "required" : "optional"
+      let need = [.version, .pipelines].contains(section) ? "required, in some file" : "optional"
       return "| `\(section.rawValue)` | \(need) | \(section.doc) |"
     }
     return (["## Sections", "", "| key | | |", "|---|---|---|"] + rows + [""]).joined(separator: "\n")
@@ -70,10 +69,11 @@ public enum ConfigurationGuide {
 
   private static var pipelines: String {
     """
-    ## `pipelines` and `defaults`
+    ## `pipelines`, `defaults` and `profiles`
 
     `pipelines` maps names (1 to 64 of `A-Za-z0-9_.-`) to pipelines, at least one of them enabled. `defaults` takes the same
-    settings, for all pipelines.
+    settings, for all pipelines, and so does each of the `profiles`. Pipelines and profiles also take `extends`, a list of
+    profiles.
 
     \(table(SettingsList.pipeline.settings))
     """
@@ -129,7 +129,7 @@ public enum ConfigurationGuide {
   }
 
   private static let rules = """
-    ## Values
+    ## Types
 
     | type | how it is written |
     |---|---|
@@ -147,9 +147,10 @@ public enum ConfigurationGuide {
     ## The file
 
     UTF-8 without byte order mark, indented with spaces, one document, at most \(ConfigurationFile.maximumBytes >> 20) MiB,
-    \(Composer.maximumNodes) values, \(Composer.maximumEntries) entries in one list or mapping and \(Composer.maximumDepth) levels. A key that is not listed here is an
-    error, and so is one given twice. Anchors and aliases work and count as if written out; tags, directives and merge
-    keys (`<<`) are errors. The path must name a regular file.
+    \(Composer.maximumEntries) entries in one list or mapping and \(Composer.maximumDepth) levels; all files together at most
+    \(ConfigurationFile.maximumTotalBytes >> 20) MiB, \(ConfigurationFile.maximumFiles) files, \(Composer.maximumNodes) values and \(Assembly.maximumSinks) sinks of pipelines. A key that
+    is not listed here is an error, and so is one given twice. Anchors and aliases work within a file and count as if written
+    out; tags other than `!override`, directives and merge keys (`<<`) are errors. A path must name a regular file.
 
     ## Rules between settings
 

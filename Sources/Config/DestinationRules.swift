@@ -7,22 +7,29 @@ enum DestinationRules {
     let pipeline: PipelineSettings
     let sink: SinkSettings
     let mark: Mark
+    /// The place as it stands in the file.
+    let shown: String
 
-    init(pipeline: PipelineSettings, sink: SinkSettings, mark: Mark) {
+    init(pipeline: PipelineSettings, sink: SinkSettings, mark: Mark, shown: String) {
       self.pipeline = pipeline
       self.sink = sink
       self.mark = mark
+      self.shown = shown
     }
   }
 
   /// Reports each sink at most once, at the first other one that it clashes with.
-  static func check(_ pipelines: [(settings: PipelineSettings, entry: Node.Entry)], _ problems: inout Problems) {
+  static func check(_ pipelines: [PipelineAssembly.Assembled], _ problems: inout Problems) {
     var uses: [String: [Use]] = [:]
-    for (pipeline, entry) in pipelines {
+    for assembled in pipelines {
+      let pipeline = assembled.settings
       for sink in pipeline.sinks where !problems.isFull {
-        guard let destination = destination(of: sink.kind) else { continue }
-        let mark = entry.value.node(at: "sinks")?.entry(sink.name)?.keyMark ?? entry.keyMark
-        let use = Use(pipeline: pipeline, sink: sink, mark: mark)
+        guard let destination = destination(of: sink.kind), !destination.isEmpty else { continue }
+        let entry = assembled.entry
+        let mark = entry.value.entry("sinks")?.value.entry(sink.name)?.keyMark ?? entry.keyMark
+        let node = assembled.effective.entry("sinks")?.value.entry(sink.name)?.value.entry("path")?.value
+        let shown = node?.scalar.map { "`\($0.written.printable(limit: 200))`" } ?? destination
+        let use = Use(pipeline: pipeline, sink: sink, mark: mark, shown: shown)
         let others = uses[destination, default: []]
         if let other = others.first, isStream(sink.kind) {
           problems.error(use.mark, tearing(other, use), notes: [(other.mark, "the other sink")])
@@ -50,13 +57,8 @@ enum DestinationRules {
   private static func isStream(_ kind: SinkKind) -> Bool { kind == .stdout || kind == .stderr }
 
   private static func tearing(_ one: Use, _ other: Use) -> String {
-    "only one sink may write to \(shown(other)), and sink `\(one.sink.name)` of pipeline `\(one.pipeline.name)` does "
+    "only one sink may write to \(other.shown), and sink `\(one.sink.name)` of pipeline `\(one.pipeline.name)` does "
       + "already; keep one of them, or use files"
-  }
-
-  private static func shown(_ use: Use) -> String {
-    let destination = destination(of: use.sink.kind) ?? ""
-    return destination.hasPrefix("/") ? "`\(destination.printable(limit: 200))`" : destination
   }
 
   private static func mixes(_ one: Use, _ other: Use) -> Bool {
@@ -67,12 +69,12 @@ enum DestinationRules {
     let isFormat = one.sink.format != other.sink.format
     let what = isFormat ? one.sink.format.rawValue : "\(one.sink.format.rawValue) with other columns"
     return
-      "\(shown(other)) also gets \(what) from sink `\(one.sink.name)` of pipeline `\(one.pipeline.name)`; its readers "
+      "\(other.shown) also gets \(what) from sink `\(one.sink.name)` of pipeline `\(one.pipeline.name)`; its readers "
       + "will see both mixed"
   }
 
   private static func doubling(_ one: Use, _ other: Use) -> String {
-    let twice = "write to \(shown(other)); rows"
+    let twice = "write to \(other.shown); rows"
     if one.pipeline.name == other.pipeline.name {
       return "sinks `\(one.sink.name)` and `\(other.sink.name)` both \(twice) will be there twice"
     }

@@ -21,6 +21,9 @@ enum JSONValue: Sendable, Equatable {
   /// An object of the given members.
   static func object(_ members: Member...) -> JSONValue { .object(members) }
 
+  /// The schema of YAML's null, which removes what is inherited.
+  static let removal = JSONValue.object(.init("type", .string("null")))
+
   /// An array of strings.
   static func strings(_ strings: [String]) -> JSONValue { .array(strings.map { .string($0) }) }
 

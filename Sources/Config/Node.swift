@@ -25,21 +25,41 @@ struct Node: Sendable {
   }
 
   struct Scalar: Sendable {
+    /// What it stands for, every `${...}` replaced: for typing only, never for a message.
     var text: String
     /// Not quoted, so that it may be a number, a boolean or null.
     var isPlain: Bool
+    /// What stands in the file: the only form that is shown, because `text` may hold a secret.
+    var written: String
+    /// Whether a `${...}` was replaced. What came of it has no quotes, so it is taken for whatever the setting holds.
+    var isExpanded = false
+    /// A `${...}` cannot be resolved here and that was permitted: the value is unknown, and taken for valid.
+    var isUnresolved = false
+
+    init(_ text: String, isPlain: Bool) {
+      self.text = text
+      self.isPlain = isPlain
+      written = text
+    }
+
+    /// The text, where a suggestion may be made of it.
+    var hint: String? { isExpanded ? nil : text }
   }
 
   struct Entry: Sendable {
     var key: String
     var keyMark: Mark
     var value: Node
+    /// The keys whose values this one took the place of, the latest first; what is built in is not among them.
+    var replaced: [Mark] = []
   }
 
   var content: Content
   var mark: Mark
   /// Nodes of this tree with every alias written out.
   var weight = 1
+  /// Tagged `!override`: takes the place of what an earlier file says.
+  var isOverride = false
 
   /// A mapping with nothing in it.
   static func emptyMapping(at mark: Mark) -> Node { Node(content: .mapping([]), mark: mark) }
@@ -61,7 +81,7 @@ struct Node: Sendable {
 
   /// Whether this is what YAML calls null: nothing at all, `~` or `null`, unquoted.
   var isNull: Bool {
-    guard let scalar, scalar.isPlain else { return false }
+    guard let scalar, scalar.isPlain, !scalar.isExpanded else { return false }
     return ["", "~", "null", "Null", "NULL"].contains(scalar.text)
   }
 
@@ -78,19 +98,21 @@ struct Node: Sendable {
     return node
   }
 
-  /// This layer with `later` laid over it: mappings merge key by key, everything else is replaced. Keys keep the order
-  /// in which they first appeared.
-  func merged(under later: Node) -> Node {
-    guard case .mapping(var entries) = content, case .mapping(let laterEntries) = later.content else { return later }
-    for laterEntry in laterEntries {
-      if let index = entries.firstIndex(where: { $0.key == laterEntry.key }) {
-        entries[index].value = entries[index].value.merged(under: laterEntry.value)
-        entries[index].keyMark = laterEntry.keyMark
-      } else {
-        entries.append(laterEntry)
-      }
+  /// Whether some value in it is unknown because a `${...}` cannot be resolved here.
+  var isUnresolved: Bool {
+    switch content {
+    case .scalar(let scalar): scalar.isUnresolved
+    case .sequence(let elements): elements.contains(where: \.isUnresolved)
+    case .mapping(let entries): entries.contains { $0.value.isUnresolved }
     }
-    return Node(content: .mapping(entries), mark: later.mark, weight: 1 + entries.reduce(0) { $0 + $1.value.weight })
+  }
+
+  /// This mapping without some keys; anything else as it is.
+  func without(_ keys: [String]) -> Node {
+    guard case .mapping(let entries) = content, entries.contains(where: { keys.contains($0.key) }) else { return self }
+    var node = self
+    node.content = .mapping(entries.filter { !keys.contains($0.key) })
+    return node
   }
 
   /// What kind of value this is, for messages: "a list", "the number 5".
@@ -101,10 +123,12 @@ struct Node: Sendable {
     case .scalar(let scalar):
       if isNull {
         "nothing"
+      } else if scalar.isExpanded {
+        "what \(scalar.written.quotedForMessage) stands for"
       } else if !scalar.isPlain {
-        "the text \(scalar.text.quotedForMessage)"
+        "the text \(scalar.written.quotedForMessage)"
       } else {
-        scalar.text.quotedForMessage
+        scalar.written.quotedForMessage
       }
     }
   }

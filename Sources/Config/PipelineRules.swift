@@ -5,6 +5,8 @@ struct PipelineRules {
   let effective: Node
   /// The pipeline as it stands in the file.
   let entry: Node.Entry
+  /// A file could not be read or a sink is reported already: what is not there may be in it.
+  var isIncomplete = false
 
   /// Reports every rule that is broken.
   func check(_ problems: inout Problems) {
@@ -36,7 +38,8 @@ struct PipelineRules {
       ("reader.recv_batch", "`reader.recv_batch` is set here"),
       ("pools.receive_buffers", "`pools.receive_buffers` is set here"),
       "`reader.recv_batch` (\(shown("reader.recv_batch", "\(batch)"))) must not exceed `pools.receive_buffers` "
-        + "(\(shown("pools.receive_buffers", "\(buffers)"))): each receive in flight needs a buffer; set `pools.receive_buffers` to \(batch) or `reader.recv_batch` to \(buffers)",
+        + "(\(shown("pools.receive_buffers", "\(buffers)"))): each receive in flight needs a buffer"
+        + advice(batch, buffers),
       &problems)
   }
 
@@ -46,7 +49,7 @@ struct PipelineRules {
     guard parallelism > 1, settings.reader.mode == .syscall else { return }
     report(
       ("reader.parallelism", "`reader.parallelism` is set here"), ("reader.mode", "`reader.mode` is set here"),
-      "`reader.parallelism` (\(parallelism)) needs io_uring, whose workers read the dumps beyond the first; leave it at 1 or set "
+      "`reader.parallelism` (\(shown("reader.parallelism", "\(parallelism)"))) needs io_uring, whose workers read the dumps beyond the first; leave it at 1 or set "
         + "`reader.mode` to io_uring or auto",
       &problems)
   }
@@ -62,7 +65,7 @@ struct PipelineRules {
     guard settings.pools.batches > 0, settings.pools.batches < encodings.count else { return }
     report(
       ("pools.batches", "`pools.batches` is set here"), ("sinks", "the sinks are here"),
-      "`pools.batches` (\(settings.pools.batches)) is too small: the sinks of pipeline `\(settings.name)` use "
+      "`pools.batches` (\(shown("pools.batches", "\(settings.pools.batches)"))) is too small: the sinks of pipeline `\(settings.name)` use "
         + "\(encodings.count) different formats or columns, and each fills a batch of its own; set it to "
         + "\(encodings.count + 1) or more",
       &problems)
@@ -93,18 +96,29 @@ struct PipelineRules {
       "`filter.not.states` drops every state that `filter.states` keeps; leave one", &problems)
   }
 
-  /// A value, and that nobody set it if nobody did.
+  /// A value as it stands in the file if it came from outside, and that nobody set it if nobody did.
   private func shown(_ path: String, _ value: String) -> String {
-    effective.node(at: path)?.mark.isBuiltIn == false ? value : "\(value), the default"
+    guard let node = effective.node(at: path), !node.mark.isBuiltIn else { return "\(value), the default" }
+    guard let scalar = node.scalar, scalar.isExpanded else { return value }
+    return scalar.written.quotedForMessage
+  }
+
+  /// What to set them to, unless that would show a value that came from outside.
+  private func advice(_ batch: Int, _ buffers: Int) -> String {
+    let paths = ["reader.recv_batch", "pools.receive_buffers"]
+    if paths.contains(where: { effective.node(at: $0)?.scalar?.isExpanded == true }) { return "" }
+    return "; set `pools.receive_buffers` to \(batch) or `reader.recv_batch` to \(buffers)"
   }
 
   private func checkSinks(_ problems: inout Problems) {
     guard let sinks = effective.node(at: "sinks") else {
+      if isIncomplete { return }
       problems.error(
         entry.keyMark, "pipeline `\(entry.key)` has no sink; add one, such as `sinks: { out: { type: stdout } }`")
       return
     }
     guard let entries = sinks.entries, !problems.hasError(at: sinks.mark) else { return }
+    if isIncomplete { return }
     if entries.isEmpty {
       problems.error(sinks.mark, "`sinks` is empty; a pipeline needs at least one sink")
     } else if settings.sinks.count == entries.count, !settings.sinks.contains(where: \.isEnabled) {
@@ -122,6 +136,7 @@ struct PipelineRules {
   ) {
     guard let one = effective.node(at: first.path), let other = effective.node(at: second.path) else { return }
     if problems.hasError(at: one.mark) || problems.hasError(at: other.mark) { return }
+    if one.isUnresolved || other.isUnresolved { return }
     let firstIsOwn = entry.value.node(at: first.path) != nil
     let secondIsOwn = entry.value.node(at: second.path) != nil
     if one.mark.isBuiltIn || (secondIsOwn && !firstIsOwn) {

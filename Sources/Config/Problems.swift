@@ -38,6 +38,9 @@ struct Problems: Sendable {
     return sources.count - 1
   }
 
+  /// The names of the files that marks point into.
+  var files: [String] { sources.map(\.name) }
+
   /// Reports an error at a mark.
   mutating func error(
     _ mark: Mark, _ message: String, suggestion: String? = nil, notes: [(mark: Mark, message: String)] = []
@@ -90,6 +93,9 @@ struct Problems: Sendable {
     }
     return diagnostics
   }
+
+  /// The main file as a whole.
+  var whole: Place { (sources.first ?? Source(name: "", bytes: [])).whole }
 
   /// The place of one mark.
   func place(of mark: Mark) -> Place {

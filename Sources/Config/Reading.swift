@@ -10,8 +10,16 @@ public struct Vocabulary: Sendable {
 struct Reading {
   var problems: Problems
   let vocabulary: Vocabulary
-  /// The `sinks` section: what a pipeline's sinks may refer to.
-  var sharedSinks = Node.emptyMapping(at: .builtIn)
+  /// A file of the configuration could not be read, so that what is not there may be in it.
+  var isIncomplete = false
+  /// What is being read is laid over something that is not known yet, so that a null may remove some of it.
+  var permitsRemoval = false
+
+  init(problems: Problems, vocabulary: Vocabulary, isIncomplete: Bool = false) {
+    self.problems = problems
+    self.vocabulary = vocabulary
+    self.isIncomplete = isIncomplete
+  }
 
   /// Reports that `node` is not what the setting at `path` takes.
   mutating func mismatch(_ path: String, _ expected: String, _ node: Node, suggestion: String? = nil) {

@@ -3,7 +3,7 @@ enum ScalarForm {
   /// A plain decimal integer. Hexadecimal, octal-looking (`010`), signed plus and underscored forms mean different numbers
   /// to different readers, so they are none.
   static func integer(_ node: Node) -> Int? {
-    guard let scalar = node.scalar, scalar.isPlain else { return nil }
+    guard let scalar = node.scalar, scalar.isPlain || scalar.isExpanded else { return nil }
     let digits = scalar.text.hasPrefix("-") ? scalar.text.dropFirst() : scalar.text[...]
     guard digits.allSatisfy({ $0.isASCII && $0.isNumber }), digits == "0" || !digits.hasPrefix("0") else { return nil }
     return Int(scalar.text)
@@ -15,7 +15,7 @@ enum ScalarForm {
       reading.mismatch(path, "text", node)
       return nil
     }
-    if scalar.isPlain, isTyped(scalar.text) {
+    if scalar.isPlain, !scalar.isExpanded, isTyped(scalar.text) {
       let text = scalar.text.printable(limit: 60)
       reading.problems.error(node.mark, "`\(path)` must be text, and \(text) is a number or boolean; write \"\(text)\"")
       return nil
@@ -40,7 +40,12 @@ enum ScalarForm {
     do {
       return try parse(scalar.text)
     } catch {
-      reading.problems.error(node.mark, "`\(path)`: \(scalar.text.quotedForMessage) \(error.reason)")
+      // The reason quotes the text.
+      if scalar.isExpanded {
+        reading.mismatch(path, expected, node)
+      } else {
+        reading.problems.error(node.mark, "`\(path)`: \(scalar.written.quotedForMessage) \(error.reason)")
+      }
       return nil
     }
   }

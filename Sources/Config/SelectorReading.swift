@@ -12,7 +12,7 @@ extension ValueType where Value == NamespaceSelector {
       case "all": return .all
       case "rest": return .rest
       default:
-        let suggestion = node.scalar.flatMap { Suggestion.nearest($0.text, in: words) }
+        let suggestion = node.scalar?.hint.flatMap { Suggestion.nearest($0, in: words) }
         let forms = kinds.map { "{\($0): \(argument(of: $0))}" }.joined(separator: ", ")
         reading.mismatch(path, "host, all, rest or one of \(forms)", node, suggestion: suggestion)
         return nil

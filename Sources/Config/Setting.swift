@@ -49,8 +49,39 @@ struct Setting<Root>: Sendable {
     builtIn = defaultText.flatMap(Node.init(builtIn:))
     isEqual = { $0[keyPath: target] == $1[keyPath: target] }
     shown = { PlainValue.text($0[keyPath: target], of: type.name) }
+    let builtIn = builtIn
     apply = { node, root, reading in
-      if let value = type.read(node, path, &reading) { root[keyPath: target] = value }
+      // What is wrong or unknown is the default, so that the rules between settings have something to hold on to.
+      guard let value = type.read(node, path, &reading) ?? builtIn.flatMap({ type.read($0, path, &reading) }) else {
+        return
+      }
+      root[keyPath: target] = value
+    }
+  }
+
+  /// The setting of another root that is kept in a part which both have, without its default: what `otherwise` says
+  /// holds if it is left out.
+  init<Other: Sendable>(
+    _ other: Setting<Other>, of blank: Other, otherwise: String,
+    into: @escaping @Sendable (Root, inout Other) -> Void, outOf: @escaping @Sendable (Other, inout Root) -> Void
+  ) {
+    let inner = other.description
+    description = SettingDescription(
+      path: inner.path, type: inner.type, allowed: inner.allowed, defaultText: nil, otherwise: otherwise,
+      isRequired: false, reload: inner.reload, doc: inner.doc, schema: inner.schema)
+    builtIn = nil
+    let applyInner = other.apply
+    let part = { @Sendable (root: Root) -> Other in
+      var part = blank
+      into(root, &part)
+      return part
+    }
+    isEqual = { other.isEqual(part($0), part($1)) }
+    shown = { other.shown(part($0)) }
+    apply = { node, root, reading in
+      var part = part(root)
+      applyInner(node, &part, &reading)
+      outOf(part, &root)
     }
   }
 }
@@ -103,10 +134,12 @@ struct SettingsTable<Root>: Sendable {
     }
     for entry in entries where !reading.problems.isFull {
       let entryPath = path.isEmpty ? entry.key : "\(path).\(entry.key)"
+      // A null that has removed something, be it in another layer or with `!override` in another file.
+      let isRemoval = entry.value.isNull && (reading.permitsRemoval || !entry.replaced.isEmpty)
       if let setting = settings.first(where: { $0.description.path == entryPath }) {
-        setting.apply(entry.value, &root, &reading)
+        if !isRemoval { setting.apply(entry.value, &root, &reading) }
       } else if settings.contains(where: { $0.description.path.hasPrefix(entryPath + ".") }) {
-        read(entry.value, under: entryPath, into: &root, &reading)
+        if !isRemoval { read(entry.value, under: entryPath, into: &root, &reading) }
       } else {
         reportUnknown(entry, under: path, &reading)
       }
@@ -137,7 +170,10 @@ extension Node {
   init?(builtIn text: String) {
     var problems = Problems()
     let source = Source(name: "built-in defaults", bytes: Array(text.utf8))
-    guard var node = Composer.compose(source, index: Mark.builtIn.source, problems: &problems) else { return nil }
+    var nodeCount = 0
+    guard
+      var node = Composer.compose(source, index: Mark.builtIn.source, nodeCount: &nodeCount, problems: &problems)
+    else { return nil }
     node.mark = .builtIn
     self = node
   }

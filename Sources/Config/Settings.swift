@@ -237,13 +237,21 @@ public struct SinkSettings: Sendable, Equatable {
   /// A disabled sink is checked but does not reach `PipelineSettings.sinks`.
   var isEnabled = true
 
-  /// A sink of the given kind that writes every column.
+  /// A sink of the given kind with the built-in queue and retries; without columns it writes all.
   public init(name: String, kind: SinkKind, format: FormatName = .jsonl, columns: [String]? = nil) {
-    self.name = name
-    self.kind = kind
+    self.init(blank: name, kind: kind)
     self.format = format
     self.columns = columns
+    queue = Self.builtInDelivery.queue
+    retry = Self.builtInDelivery.retry
   }
+
+  init(blank name: String, kind: SinkKind) {
+    self.name = name
+    self.kind = kind
+  }
+
+  private static let builtInDelivery = PipelineSettings(name: "")
 }
 
 /// What a sink is, with what only that type of sink has.

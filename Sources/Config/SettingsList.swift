@@ -3,13 +3,16 @@
 enum SettingsList {
   /// The sections of a file.
   enum Section: String, CaseIterable {
-    case version, global, defaults, sinks, pipelines
+    case version, include, global, defaults, profiles, sinks, pipelines
 
     var doc: String {
       switch self {
-      case .version: "Version of the file format, always 1."
+      case .version: "Version of the file format, always 1; once in all files together, or everywhere the same."
+      case .include:
+        "Other files of the configuration, by path or pattern (`conf.d/*.yaml`), relative to the file that has it."
       case .global: "What belongs to the process rather than to one pipeline."
       case .defaults: "What every pipeline takes over unless it says otherwise; any setting of a pipeline."
+      case .profiles: "Settings of pipelines by name, for pipelines and other profiles to take over with `extends`."
       case .sinks: "Sinks by name, for pipelines to refer to."
       case .pipelines: "Pipelines by name, each with its own cadence, reader, selection and sinks."
       }

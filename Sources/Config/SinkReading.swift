@@ -1,15 +1,17 @@
 extension ValueType where Value == [SinkSettings] {
-  /// The sinks of a pipeline: each refers to one of the section `sinks` or is defined right here.
+  /// The sinks of a pipeline, each with what it has of any layer.
   static var sinks: ValueType {
     ValueType(
       name: "sinks by name", allowed: "",
       schema: .object(
         .init("type", .string("object")), .init("minProperties", .integer(1)),
         .init("propertyNames", .object(.init("pattern", .string(SettingsList.namePattern)))),
-        .init("additionalProperties", .object(.init("$ref", .string("#/$defs/pipelineSink")))))
+        .init(
+          "additionalProperties",
+          .object(.init("anyOf", .array([.object(.init("$ref", .string("#/$defs/pipelineSink"))), .removal])))))
     ) { node, path, reading in
       guard let entries = NamedEntries.read(node, path, "a sink", &reading) else { return nil }
-      return entries.compactMap { SinkReading.pipelineSink($0, &reading) }
+      return entries.compactMap { SinkReading.read($0, $0.value, &reading) }
     }
   }
 }
@@ -29,7 +31,10 @@ enum NamedEntries {
         return false
       }
       if entry.value.isNull {
-        reading.problems.error(entry.keyMark, "`\(entry.key)` has no value; write `\(entry.key): {}`")
+        // A later file has removed with `!override` what an earlier one has.
+        if entry.replaced.isEmpty {
+          reading.problems.error(entry.keyMark, "`\(entry.key)` has no value; write `\(entry.key): {}`")
+        }
         return false
       }
       return true
@@ -49,33 +54,11 @@ enum NamedEntries {
   }
 }
 
-/// Reads one sink, laid over what it refers to.
+/// Reads one sink.
 enum SinkReading {
-  /// A sink as a pipeline names it.
-  static func pipelineSink(_ entry: Node.Entry, _ reading: inout Reading) -> SinkSettings? {
-    guard entry.value.entries != nil else {
-      reading.mismatch("sinks.\(entry.key)", "a mapping", entry.value)
-      return nil
-    }
-    switch (reading.sharedSinks.entry(entry.key), entry.value.entry("type")) {
-    case (nil, .some): return read(entry, entry.value, &reading)
-    case (let shared?, nil): return read(entry, shared.value.merged(under: entry.value), &reading)
-    case (nil, nil):
-      let known = reading.sharedSinks.entries?.map(\.key) ?? []
-      reading.problems.error(
-        entry.keyMark, "`\(entry.key)` is not defined under `sinks`; define it there or give it a `type` here",
-        suggestion: Suggestion.nearest(entry.key, in: known))
-    case (let shared?, let type?):
-      reading.problems.error(
-        type.keyMark, "`\(entry.key)` has its type from the section `sinks`; remove `type` here or rename this sink",
-        notes: [(shared.keyMark, "defined here")])
-    }
-    return nil
-  }
-
-  /// A sink whose settings are all in `node`; `entry` names it and says where.
+  /// A sink whose settings are all in `node`, the built-in ones excepted; `entry` names it and says where.
   static func read(_ entry: Node.Entry, _ node: Node, _ reading: inout Reading) -> SinkSettings? {
-    guard let entries = node.entries else {
+    guard node.entries != nil else {
       reading.mismatch("sinks.\(entry.key)", "a mapping", node)
       return nil
     }
@@ -85,9 +68,9 @@ enum SinkReading {
       return nil
     }
     guard let type = SinkType.named(by: typeNode, &reading) else { return nil }
-    var settings = SinkSettings(name: entry.key, kind: type.blank)
-    let own = Node(content: .mapping(entries.filter { $0.key != "type" }), mark: node.mark)
-    type.table.read(type.table.builtIn.merged(under: own), into: &settings, &reading)
+    var settings = SinkSettings(blank: entry.key, kind: type.blank)
+    let own = node.without(["type"])
+    type.table.read(type.builtIn.merged(under: own), into: &settings, &reading)
     let missing = type.table.settings.map(\.description).filter { $0.isRequired && own.node(at: $0.path) == nil }
     for setting in missing {
       reading.problems.error(entry.keyMark, "sink `\(entry.key)` of type `\(type.name)` needs `\(setting.path)`")
@@ -96,13 +79,85 @@ enum SinkReading {
     return settings
   }
 
+  /// Checks what a layer says of a sink; what it does not say may be said by another one.
+  static func check(_ entry: Node.Entry, _ node: Node, _ reading: inout Reading) {
+    guard let typeNode = node.entry("type")?.value, let type = SinkType.named(by: typeNode, &reading) else { return }
+    var settings = SinkSettings(blank: entry.key, kind: type.blank)
+    type.table.read(node.without(["type"]), into: &settings, &reading)
+  }
+
+  /// The settings of a pipeline with what is built into each of its sinks.
+  static func completed(_ pipeline: Node) -> Node {
+    guard var entries = pipeline.entries, let index = entries.firstIndex(where: { $0.key == "sinks" }),
+      let sinks = entries[index].value.entries
+    else { return pipeline }
+    var pipeline = pipeline
+    let completed = sinks.map { entry in
+      var entry = entry
+      var reading = Reading(problems: Problems(), vocabulary: Vocabulary(columns: []))
+      if let typeEntry = entry.value.entry("type"), let type = SinkType.named(by: typeEntry.value, &reading) {
+        let settings = type.builtIn.merged(under: entry.value.without(["type"]))
+        entry.value.content = .mapping([typeEntry] + (settings.entries ?? []))
+      }
+      return entry
+    }
+    entries[index].value.content = .mapping(completed)
+    pipeline.content = .mapping(entries)
+    return pipeline
+  }
+
+  /// The tree with every `type: null` of a sink in quotes: it names a type and removes nothing.
+  static func spelledOut(_ root: Node) -> Node {
+    root.mapEntries { section in
+      switch section.key {
+      case "sinks": quoteTypes(section)
+      case "defaults": section.mapEntries { $0.key == "sinks" ? quoteTypes($0) : $0 }
+      case "pipelines", "profiles":
+        section.mapEntries { layer in layer.mapEntries { $0.key == "sinks" ? quoteTypes($0) : $0 } }
+      default: section
+      }
+    }
+  }
+
+  private static func quoteTypes(_ sinks: Node.Entry) -> Node.Entry {
+    sinks.mapEntries { sink in
+      sink.mapEntries { entry in
+        guard entry.key == "type", entry.value.isNull, let scalar = entry.value.scalar, !scalar.text.isEmpty else {
+          return entry
+        }
+        var entry = entry
+        entry.value.content = .scalar(Node.Scalar("null", isPlain: false))
+        return entry
+      }
+    }
+  }
+
   private static func checkColumns(_ settings: SinkSettings, _ node: Node, _ reading: inout Reading) {
-    guard let columns = node.entry("columns"), !settings.format.hasColumns else { return }
-    if let format = node.entry("format")?.value.mark, reading.problems.hasError(at: format) { return }
-    let notes = node.entry("format").map { [($0.value.mark, "the format is set here")] } ?? []
+    guard let columns = node.entry("columns"), !columns.value.isNull, !settings.format.hasColumns else { return }
+    let format = node.entry("format")
+    if let format, reading.problems.hasError(at: format.value.mark) || format.value.isUnresolved { return }
+    let notes = format.map { [($0.value.mark, "the format is set here")] } ?? []
     reading.problems.error(
       columns.keyMark,
       "`columns` select and order the cells of csv and tsv; this sink writes \(settings.format.rawValue)",
       notes: notes)
+  }
+}
+
+extension Node {
+  /// This mapping with each entry replaced; anything else as it is.
+  fileprivate func mapEntries(_ transform: (Entry) -> Entry) -> Node {
+    guard let entries else { return self }
+    var node = self
+    node.content = .mapping(entries.map(transform))
+    return node
+  }
+}
+
+extension Node.Entry {
+  fileprivate func mapEntries(_ transform: (Node.Entry) -> Node.Entry) -> Node.Entry {
+    var entry = self
+    entry.value = value.mapEntries(transform)
+    return entry
   }
 }

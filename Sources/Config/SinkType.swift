@@ -8,6 +8,8 @@ struct SinkType: Sendable {
   let table: SettingsTable<SinkSettings>
   /// The settings that not every sink has.
   let own: [Setting<SinkSettings>]
+  /// What a sink has of which nobody says anything.
+  let builtIn: Node
 
   static let all = [
     SinkType("stdout", "Standard output.", .stdout),
@@ -37,27 +39,49 @@ struct SinkType: Sendable {
     self.doc = doc
     self.blank = blank
     self.own = own
-    table = SettingsTable(title: "a sink of type `\(name)`", Self.common + own) { key in
+    let groups = SettingsList.pipeline.groups.filter { Self.delivery.contains($0.path) }
+    table = SettingsTable(title: "a sink of type `\(name)`", groups: groups, Self.common + own) { key in
       Self.all.first { $0.table.paths.contains(key) }.map { "that is a setting of type `\($0.name)`" }
     }
+    builtIn = Node(
+      content: .mapping((SettingsList.pipeline.builtIn.entries ?? []).filter { Self.delivery.contains($0.key) }),
+      mark: .builtIn
+    ).merged(under: table.builtIn)
   }
 
-  /// What every sink has besides `type`.
-  static let common: [Setting<SinkSettings>] = [
-    Setting(
-      "enabled", \.isEnabled, .boolean, default: "true", reload: .pipeline,
-      "`false`: the sink is checked but nothing is sent to it."),
-    Setting("format", \.format, .choice, default: "jsonl", reload: .pipeline, "How rows are encoded."),
-    Setting(
-      "columns", \.columns, .columns, otherwise: "all columns", reload: .pipeline,
-      "For `csv` and `tsv`: the columns to write, in this order; `xtcpd schema fields` lists them."),
-  ]
+  /// The parts of a pipeline that each of its sinks has too, and takes over.
+  static let delivery = ["queue", "retry"]
 
-  /// The type that a `type:` names, or nil after reporting. `null` may stand unquoted, so YAML's null is an alias too.
+  /// Those as settings of a sink.
+  private static let deliverySettings: [Setting<SinkSettings>] =
+    SettingsList.pipeline.settings.filter { setting in
+      delivery.contains { setting.description.path.hasPrefix("\($0).") }
+    }.map { setting in
+      Setting(setting, of: PipelineSettings(blank: ""), otherwise: "that of the pipeline") { sink, pipeline in
+        (pipeline.queue, pipeline.retry) = (sink.queue, sink.retry)
+      } outOf: { pipeline, sink in
+        (sink.queue, sink.retry) = (pipeline.queue, pipeline.retry)
+      }
+    }
+
+  /// What every sink has besides `type`.
+  static let common: [Setting<SinkSettings>] =
+    [
+      Setting(
+        "enabled", \.isEnabled, .boolean, default: "true", reload: .pipeline,
+        "`false`: the sink is checked but nothing is sent to it."),
+      Setting("format", \.format, .choice, default: "jsonl", reload: .pipeline, "How rows are encoded."),
+      Setting(
+        "columns", \.columns, .columns, otherwise: "all columns", reload: .pipeline,
+        "For `csv` and `tsv`: the columns to write, in this order; `xtcpd schema fields` lists them."),
+    ] + deliverySettings
+
+  /// The type that a `type:` names, or nil after reporting.
   static func named(by node: Node, _ reading: inout Reading) -> SinkType? {
-    let word = node.isNull && node.scalar?.text.isEmpty == false ? "null" : node.scalar?.text
-    if let word, let type = all.first(where: { $0.name == word || $0.aliases.contains(word) }) { return type }
-    let suggestion = word.flatMap { Suggestion.nearest($0, in: names) }
+    if let word = node.scalar?.text, let type = all.first(where: { $0.name == word || $0.aliases.contains(word) }) {
+      return type
+    }
+    let suggestion = node.scalar?.hint.flatMap { Suggestion.nearest($0, in: names) }
     reading.mismatch("type", "one of \(names.joined(separator: ", "))", node, suggestion: suggestion)
     return nil
   }
@@ -69,7 +93,7 @@ extension ValueType where Value == [String]? {
     let name = ValueType<String>(name: "column", allowed: "", schema: .pattern("^[a-z][a-z0-9_]*$")) {
       node, path, reading in
       guard let text = node.scalar?.text, reading.vocabulary.columns.contains(text) else {
-        let suggestion = node.scalar.flatMap { Suggestion.nearest($0.text, in: reading.vocabulary.columns) }
+        let suggestion = node.scalar?.hint.flatMap { Suggestion.nearest($0, in: reading.vocabulary.columns) }
         reading.mismatch(
           path, "a list of columns of the record (`xtcpd schema fields` lists them)", node, suggestion: suggestion)
         return nil

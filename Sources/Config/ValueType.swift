@@ -6,8 +6,20 @@ struct ValueType<Value: Sendable>: Sendable {
   let allowed: String
   /// What an editor checks with.
   let schema: JSONValue
-  /// Reads the value of the setting at a path; on nil it has reported why not.
+  /// Reads the value of the setting at a path; on nil it has reported why not, or it is not known here.
   let read: @Sendable (_ node: Node, _ path: String, _ reading: inout Reading) -> Value?
+
+  init(
+    name: String, allowed: String, schema: JSONValue,
+    read: @escaping @Sendable (_ node: Node, _ path: String, _ reading: inout Reading) -> Value?
+  ) {
+    self.name = name
+    self.allowed = allowed
+    self.schema = schema
+    self.read = { node, path, reading in
+      node.scalar?.isUnresolved == true ? nil : read(node, path, &reading)
+    }
+  }
 }
 
 extension ValueType where Value == Int {
@@ -72,9 +84,10 @@ extension ValueType where Value == Bool {
   /// `true` or `false`; the other words that some YAML readers take for booleans are errors.
   static var boolean: ValueType {
     ValueType(name: "boolean", allowed: "", schema: .object(.init("type", .string("boolean")))) { node, path, reading in
-      guard let scalar = node.scalar, scalar.isPlain, let value = Bool(scalar.text) else {
+      guard let scalar = node.scalar, scalar.isPlain || scalar.isExpanded, let value = Bool(scalar.text) else {
         let meant = ["yes": "true", "on": "true", "no": "false", "off": "false"]
-        let suggestion = node.scalar.flatMap { meant[$0.text.lowercased()] ?? Bool($0.text.lowercased())?.description }
+        let word = node.scalar?.hint?.lowercased()
+        let suggestion = word.flatMap { meant[$0] ?? Bool($0)?.description }
         reading.mismatch(path, "true or false", node, suggestion: suggestion)
         return nil
       }
@@ -129,7 +142,9 @@ extension ValueType where Value == UInt32 {
         reading.mismatch(path, "a quoted octal mode such as \"0640\"", node)
         return nil
       }
-      if scalar.isPlain, let octal = UInt32(scalar.text, radix: 8), let decimal = UInt32(scalar.text) {
+      if scalar.isPlain, !scalar.isExpanded, let octal = UInt32(scalar.text, radix: 8),
+        let decimal = UInt32(scalar.text)
+      {
         let readings = "octal \(ScalarForm.permissions(octal)) or decimal \(ScalarForm.permissions(decimal))"
         reading.problems.error(
           node.mark,
@@ -155,7 +170,7 @@ extension ValueType where Value: CaseIterable & RawRepresentable, Value.RawValue
       schema: .object(.init("enum", .strings(words)))
     ) { node, path, reading in
       guard let text = node.scalar?.text, let value = Value(rawValue: text) else {
-        let suggestion = node.scalar.flatMap { Suggestion.nearest($0.text, in: words) }
+        let suggestion = node.scalar?.hint.flatMap { Suggestion.nearest($0, in: words) }
         reading.mismatch(path, "one of \(words.joined(separator: ", "))", node, suggestion: suggestion)
         return nil
       }
@@ -246,7 +261,7 @@ extension ValueType {
         if let word = words.first(where: { $0.word == scalar.text }) { return word.elements }
         if isScalarTaken { return list.read(node, path, &reading).map(Set.init) }
         reading.mismatch(
-          path, "\(shown) or a list", node, suggestion: Suggestion.nearest(scalar.text, in: names))
+          path, "\(shown) or a list", node, suggestion: scalar.hint.flatMap { Suggestion.nearest($0, in: names) })
         return nil
       }
       return list.read(node, path, &reading).map(Set.init)
@@ -291,5 +306,5 @@ extension JSONValue {
 
 extension Node {
   /// The text of a scalar, for an example of how it should have been written.
-  fileprivate var sample: String { scalar?.text.printable(limit: 40) ?? "" }
+  fileprivate var sample: String { scalar?.written.printable(limit: 40) ?? "" }
 }

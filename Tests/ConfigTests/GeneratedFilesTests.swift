@@ -23,15 +23,23 @@ import Testing
     let definitions = try #require(schema?["$defs"] as? [String: Any])
     let pipeline = try #require((definitions["pipeline"] as? [String: Any])?["properties"] as? [String: Any])
     let reader = try #require((pipeline["reader"] as? [String: Any])?["properties"] as? [String: Any])
-    let batch = try #require(reader["recv_batch"] as? [String: Any])
+    let setting = try #require(reader["recv_batch"] as? [String: Any])
+    let forms = try #require(setting["anyOf"] as? [[String: Any]])
+    let batch = try #require(forms.first)
     #expect(batch["type"] as? String == "integer")
     #expect(batch["minimum"] as? Int == 1)
     #expect(batch["maximum"] as? Int == 4096)
-    #expect(batch["default"] as? Int == 8)
-    #expect(batch["description"] as? String != "")
+    #expect(setting["default"] as? Int == 8)
+    #expect(setting["description"] as? String != "")
+    #expect(forms.dropFirst().map { ($0["$ref"] ?? $0["type"]) as? String } == ["#/$defs/reference", "null"])
   }
 
-  @Test func theExampleOfTheReferenceIsGood() throws {
+  @Test func theExamplesOfTheReferenceAreGood() throws {
+    let layered = read(ConfigurationGuide.layerExample)
+    #expect(layered.rendered == "")
+    let sinks = try #require(layered.settings).pipelines.flatMap(\.sinks)
+    #expect(sinks.map { $0.queue.bytes >> 20 } == [32, 64, 1])
+    #expect(layered.settings?.pipelines.map(\.reader.mode) == [.auto, .auto])
     let outcome = read(ConfigurationGuide.example)
     #expect(outcome.rendered == "")
     #expect(outcome.settings?.pipelines.map(\.name) == ["host", "pods"])
@@ -78,7 +86,12 @@ import Testing
       paths(.pipeline).isSuperset(of: [
         "namespaces.include", "reader.mode", "pools.receive_buffers", "pools.batches", "sinks",
       ]))
-    #expect(paths(.process) == ["paths.proc", "paths.netns"])
+    #expect(
+      paths(.process) == [
+        "paths.proc", "paths.netns", "paths.cgroup", "resources.threads", "resources.loops", "resources.cpus",
+        "resources.library_threads", "resources.memory", "control.socket", "control.group", "control.mode",
+        "metrics.listen",
+      ])
   }
 }
 

@@ -44,7 +44,9 @@ import Testing
     #expect(settings.global.hostname == "box7")
     #expect(settings.global.location == "ams1")
     #expect(settings.global.discovery == DiscoverySettings(interval: .seconds(5), maxNamespaces: 100))
-    #expect(settings.global.paths == PathSettings(proc: "/proc", netns: ["/run/netns", "/run/docker/netns"]))
+    #expect(
+      settings.global.paths
+        == PathSettings(proc: "/proc", netns: ["/run/netns", "/run/docker/netns"], cgroup: "/sys/fs/cgroup"))
     #expect(settings.global.log == LogSettings(level: .debug, format: .json))
     #expect(settings.pipelines.map(\.name) == ["host", "web"])
 
@@ -70,7 +72,7 @@ import Testing
     #expect(web.align == .wallclock)
     #expect((web.label, web.tag) == ("edge", "web"))
     #expect(web.attributes == [.info, .cong])
-    #expect(web.reader == ReaderSettings(mode: .syscall, recvBatch: 20, cqeBatch: 4096))
+    #expect(web.reader == ReaderSettings(mode: .syscall, parallelism: 1, recvBatch: 20, cqeBatch: 4096))
     #expect(web.batch == BatchSettings(rows: 1, bytes: 65_536, maxAge: .seconds(3)))
     #expect(web.filter.states == [.established, .closeWait])
     #expect(web.sampleEvery == 10)

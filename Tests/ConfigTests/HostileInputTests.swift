@@ -21,7 +21,7 @@ import Testing
     return text
   }()
 
-  private static let tooMany = "the file holds more than 65536 values, aliases written out; make it smaller"
+  private static let tooMany = "the configuration holds more than 65536 values, aliases written out; make it smaller"
   private static let tooDeep = "nested more than 32 levels deep; no setting lies that deep"
   private static let tooLong = "more than 1024 entries in one list or mapping; make it smaller"
 
@@ -174,7 +174,65 @@ import Testing
       }
     }
     #expect(bound == 0)
-    #expect(refusal(path).message?.hasPrefix("\(path): error: cannot open: ") == true)
+    #expect(refusal(path).message == "\(path): error: is a socket, not a file; give the path of a regular file")
+  }
+
+  /// Each of them as an include, and as the file of a value.
+  @Test func inPlacesOfIncludesAndValues() throws {
+    let fifo = directory.path("fifo.yaml")
+    #expect(mkfifo(fifo, 0o600) == 0)
+    let large = directory.path("large.yaml")
+    #expect(FileManager.default.createFile(atPath: large, contents: nil))
+    #expect(truncate(large, 100_000_000) == 0)
+    let loop = directory.path("loop.yaml")
+    try FileManager.default.createSymbolicLink(atPath: loop, withDestinationPath: "loop.yaml")
+    let main = directory.path("x.yaml")
+    let rest = "pipelines: { p: { sinks: { o: { type: blackhole } } } }\n"
+    for (path, says) in [
+      (fifo, "is a FIFO or pipe, not a file"), (directory.url.path, "is a directory, not a file"),
+      ("/dev/zero", "is a device, not a file"), (large, "the file is 100000000 bytes long"),
+      (loop, "Too many levels of symbolic links"), (directory.path("none"), "No such file or directory"),
+      ("/proc/kallsyms", " bytes long"), (directory.path("a/../../../../../../../../none"), "No such file"),
+    ] {
+      for text in ["include: [\(path)]\n", "global: { label: \"${file:\(path)}\" }\n"] {
+        try "version: 1\n\(text)\(rest)".write(toFile: main, atomically: true, encoding: .utf8)
+        var (message, time) = (String?.none, Duration.zero)
+        let memory = newMemory { (message, time) = refusal(main) }
+        #expect(message?.contains(says) == true, "\(text): \(message ?? "")")
+        #expect(time < hostileFileLimit)
+        #expect(memory < 16 << 20)
+      }
+    }
+  }
+
+  @Test func bombsInIncludes() throws {
+    for bomb in HostileInputTests.bombs where bomb.text.utf8.count <= 1 << 20 {
+      let main = directory.path("x.yaml")
+      try "version: 1\ninclude: [bomb.yaml]\npipelines: { p: { sinks: { o: { type: blackhole } } } }\n"
+        .write(toFile: main, atomically: true, encoding: .utf8)
+      try bomb.text.write(toFile: directory.path("bomb.yaml"), atomically: true, encoding: .utf8)
+      var outcome = read("version: 1\n")
+      var memory = 0
+      let time = cpuTime {
+        memory = newMemory { outcome = ConfigurationFile.read(path: main, vocabulary: vocabulary) }
+      }
+      #expect(outcome.settings == nil, "\(bomb.name)")
+      #expect(time < hostileFileLimit, "\(bomb.name)")
+      #expect(memory < 32 << 20, "\(bomb.name)")
+    }
+  }
+
+  /// Many files that are each within the limits.
+  @Test func largeFilesTogether() throws {
+    let main = directory.path("x.yaml")
+    try "version: 1\ninclude: [c*.yaml]\n".write(toFile: main, atomically: true, encoding: .utf8)
+    let comment = String(repeating: "# \(String(repeating: "x", count: 77))\n", count: 13_000)
+    for number in 0..<8 {
+      try comment.write(toFile: directory.path("c\(number).yaml"), atomically: true, encoding: .utf8)
+    }
+    let (message, time) = refusal(main)
+    #expect(message?.contains("the files of the configuration have more than 4194304 bytes together") == true)
+    #expect(time < hostileFileLimit)
   }
 
   @Test func device() {

@@ -198,6 +198,53 @@ struct SettingCase<Root: Sendable>: Sendable, CustomTestStringConvertible {
         ("0", "`batch.max_age`: `0` has no unit; write it like 500ms, 10s or 1m30s"),
       ]),
     SettingCase(
+      path: "reader.parallelism", isDefault: { $0.reader.parallelism == 1 },
+      good: [("1", { $0.reader.parallelism == 1 }), ("64", { $0.reader.parallelism == 64 })],
+      bad: [
+        ("0", "`reader.parallelism` must be a whole number from 1 to 64, not `0`"),
+        ("65", "`reader.parallelism` must be a whole number from 1 to 64, not `65`"),
+      ]),
+    SettingCase(
+      path: "queue.bytes", isDefault: { $0.queue.bytes == 16 << 20 },
+      good: [("64KiB", { $0.queue.bytes == 64 << 10 }), ("1TiB", { $0.queue.bytes == 1 << 40 })],
+      bad: [
+        ("63KiB", "`queue.bytes` must be from 64KiB to 1TiB, not `63KiB`"),
+        ("2TiB", "`queue.bytes` must be from 64KiB to 1TiB, not `2TiB`"),
+      ]),
+    SettingCase(
+      path: "queue.reserve", isDefault: { $0.queue.reserve == nil },
+      good: [
+        ("auto", { $0.queue.reserve == nil }), ("0B", { $0.queue.reserve == 0 }),
+        ("1MiB", { $0.queue.reserve == 1 << 20 }),
+      ],
+      bad: [("1", "`queue.reserve`: `1` has no unit; write it like 64KiB or 16MiB")]),
+    SettingCase(
+      path: "queue.when_full", isDefault: { $0.queue.whenFull == .dropOldest },
+      good: [
+        ("block", { $0.queue.whenFull == .block }), ("drop_newest", { $0.queue.whenFull == .dropNewest }),
+        ("drop_oldest", { $0.queue.whenFull == .dropOldest }),
+      ],
+      bad: [
+        (
+          "drop-newest",
+          "`queue.when_full` must be one of block, drop_newest, drop_oldest, not `drop-newest`; did you mean `drop_newest`?"
+        )
+      ]),
+    SettingCase(
+      path: "retry.initial", isDefault: { $0.retry.initial == .milliseconds(500) },
+      good: [("1ms", { $0.retry.initial == .milliseconds(1) }), ("1h", { $0.retry.initial == .seconds(3600) })],
+      bad: [("0s", "`retry.initial` must be from 1ms to 1h, not `0s`")]),
+    SettingCase(
+      path: "retry.max", isDefault: { $0.retry.max == .seconds(30) },
+      good: [("1ms", { $0.retry.max == .milliseconds(1) }), ("1d", { $0.retry.max == .seconds(86_400) })],
+      bad: [("25h", "`retry.max` must be from 1ms to 1d, not `25h`")]),
+    SettingCase(
+      path: "retry.give_up_after", isDefault: { $0.retry.giveUpAfter == .seconds(300) },
+      good: [
+        ("0s", { $0.retry.giveUpAfter == .zero }), ("7d", { $0.retry.giveUpAfter == .seconds(604_800) }),
+      ],
+      bad: [("8d", "`retry.give_up_after` must be from 0s to 7d, not `8d`")]),
+    SettingCase(
       path: "filter.states", isDefault: { $0.filter.states == Set(StateName.allCases) },
       good: [
         ("all", { $0.filter.states.count == 11 }), ("[listen, syn_recv]", { $0.filter.states == [.listen, .synRecv] }),
@@ -344,6 +391,90 @@ struct SettingCase<Root: Sendable>: Sendable, CustomTestStringConvertible {
       bad: [
         ("/a", "`paths.netns` must be a list such as [/a], not `/a`"),
         ("[a]", "`paths.netns` must be an absolute path, not `a`"),
+      ]),
+    SettingCase(
+      path: "data_dir", isDefault: { $0.dataDir == "/var/lib/xtcpd" },
+      good: [("/srv/x", { $0.dataDir == "/srv/x" })],
+      bad: [("srv", "`data_dir` must be an absolute path, not `srv`")]),
+    SettingCase(
+      path: "resources.threads", isDefault: { $0.resources.threads == nil },
+      good: [
+        ("auto", { $0.resources.threads == nil }), ("2", { $0.resources.threads == 2 }),
+        ("4096", { $0.resources.threads == 4096 }),
+      ],
+      bad: [("1", "`resources.threads` must be a whole number from 2 to 4096, not `1`")]),
+    SettingCase(
+      path: "resources.loops", isDefault: { $0.resources.loops == nil },
+      good: [("auto", { $0.resources.loops == nil }), ("1024", { $0.resources.loops == 1024 })],
+      bad: [("0", "`resources.loops` must be a whole number from 1 to 1024, not `0`")]),
+    SettingCase(
+      path: "resources.cpus", isDefault: { $0.resources.cpus == [] },
+      good: [
+        ("\"\"", { $0.resources.cpus == [] }), ("\"0-2,8\"", { $0.resources.cpus == [0, 1, 2, 8] }),
+        ("3", { $0.resources.cpus == [3] }),
+      ],
+      bad: [
+        ("2-1", "`resources.cpus` must be a list of CPUs such as \"0-3,8\", not `2-1`"),
+        ("x", "`resources.cpus` must be a list of CPUs such as \"0-3,8\", not `x`"),
+      ]),
+    SettingCase(
+      path: "resources.library_threads", isDefault: { $0.resources.libraryThreads == 64 },
+      good: [("0", { $0.resources.libraryThreads == 0 }), ("4096", { $0.resources.libraryThreads == 4096 })],
+      bad: [("4097", "`resources.library_threads` must be a whole number from 0 to 4096, not `4097`")]),
+    SettingCase(
+      path: "resources.memory", isDefault: { $0.resources.memory == 256 << 20 },
+      good: [("16MiB", { $0.resources.memory == 16 << 20 }), ("1TiB", { $0.resources.memory == 1 << 40 })],
+      bad: [("15MiB", "`resources.memory` must be from 16MiB to 1TiB, not `15MiB`")]),
+    SettingCase(
+      path: "paths.cgroup", isDefault: { $0.paths.cgroup == "/sys/fs/cgroup" },
+      good: [("/host/cgroup", { $0.paths.cgroup == "/host/cgroup" })],
+      bad: [("cgroup", "`paths.cgroup` must be an absolute path, not `cgroup`")]),
+    SettingCase(
+      path: "reload.watch", isDefault: { !$0.reload.watch }, good: [("true", { $0.reload.watch })],
+      bad: [("on", "`reload.watch` must be true or false, not `on`; did you mean `true`?")]),
+    SettingCase(
+      path: "reload.settle", isDefault: { $0.reload.settle == .milliseconds(500) },
+      good: [("0s", { $0.reload.settle == .zero }), ("1m", { $0.reload.settle == .seconds(60) })],
+      bad: [("61s", "`reload.settle` must be from 0s to 1m, not `61s`")]),
+    SettingCase(
+      path: "reload.drain_timeout", isDefault: { $0.reload.drainTimeout == .seconds(5) },
+      good: [("0s", { $0.reload.drainTimeout == .zero }), ("10m", { $0.reload.drainTimeout == .seconds(600) })],
+      bad: [("11m", "`reload.drain_timeout` must be from 0s to 10m, not `11m`")]),
+    SettingCase(
+      path: "reload.boot_fallback", isDefault: { $0.reload.bootFallback == BootFallback.none },
+      good: [("last_good", { $0.reload.bootFallback == .lastGood })],
+      bad: [
+        ("last", "`reload.boot_fallback` must be one of none, last_good, not `last`; did you mean `last_good`?")
+      ]),
+    SettingCase(
+      path: "control.socket", isDefault: { $0.control.socket == "/run/xtcpd/control.sock" },
+      good: [("none", { $0.control.socket == nil }), ("/run/x", { $0.control.socket == "/run/x" })],
+      bad: [("x.sock", "`control.socket` must be an absolute path, not `x.sock`")]),
+    SettingCase(
+      path: "control.group", isDefault: { $0.control.group == "root" },
+      good: [("adm", { $0.control.group == "adm" })],
+      bad: [("\"\"", "`control.group` must be 1 to 64 bytes long, not 0")]),
+    SettingCase(
+      path: "control.mode", isDefault: { $0.control.mode == 0o660 },
+      good: [("\"0600\"", { $0.control.mode == 0o600 })],
+      bad: [
+        (
+          "0660",
+          "`control.mode` must be quoted: 0660 could be read as octal rw-rw---- or decimal -w--w-r--; "
+            + "write \"0660\" or \"0224\""
+        )
+      ]),
+    SettingCase(
+      path: "metrics.listen", isDefault: { $0.metrics.listen == ListenAddress(host: "127.0.0.1", port: 9088) },
+      good: [
+        ("none", { $0.metrics.listen == nil }),
+        ("\"[::1]:9088\"", { $0.metrics.listen == ListenAddress(host: "::1", port: 9088) }),
+      ],
+      bad: [
+        (
+          "localhost:9088",
+          "`metrics.listen` must be an address and port such as 127.0.0.1:9088 or [::1]:9088, not `localhost:9088`"
+        )
       ]),
     SettingCase(
       path: "log.level", isDefault: { $0.log.level == .info },

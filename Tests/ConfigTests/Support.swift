@@ -85,3 +85,35 @@ final class TemporaryDirectory {
 
   func path(_ name: String) -> String { url.appending(path: name).path }
 }
+
+/// A configuration of several files on disk. The first one is the main file.
+struct ConfigurationFiles {
+  let directory: TemporaryDirectory
+  let main: String
+
+  init(_ files: KeyValuePairs<String, String>) throws {
+    directory = try TemporaryDirectory()
+    main = directory.path(files.first?.key ?? "")
+    for (name, text) in files { try write(name, text) }
+  }
+
+  /// Writes a file, and the directories that it lies in.
+  func write(_ name: String, _ text: String) throws {
+    let url = directory.url.appending(path: name)
+    try FileManager.default.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+    try Data(text.utf8).write(to: url)
+  }
+
+  func read(_ environment: [String: String] = [:], unresolved: UnresolvedValues = .error) -> Outcome {
+    ConfigurationFile.read(
+      path: main, vocabulary: vocabulary, environment: Environment(environment), unresolved: unresolved)
+  }
+
+  /// The diagnostics as `file:line:column: ...`, the directory left out.
+  func diagnose(_ environment: [String: String] = [:]) -> [String] {
+    read(environment).diagnostics.map { diagnostic in
+      let files = "\(diagnostic.file):" + summary(diagnostic)
+      return files.replacing(directory.url.path + "/", with: "")
+    }
+  }
+}

@@ -103,7 +103,10 @@ import Testing
     ("? {a: b}\n: x\nversion: 1\n", [noPipelines, "1:3: error: a key must be text, not a mapping"]),
     (
       "version: 1\ndefaults: &d { align: none }\npipelines:\n  p:\n    <<: *d\n    sinks: { o: { type: stderr } }\n",
-      ["5:5: error: YAML merge keys (`<<`) are not supported; put what pipelines share under `defaults`"]
+      [
+        "5:5: error: YAML merge keys (`<<`) are not supported; put what pipelines share into a profile and name it in "
+          + "`extends`, or under `defaults`"
+      ]
     ),
     (
       "version: 1\nglobal:\n  äöü: { x: 1 }\n  labl中: 3\n",
