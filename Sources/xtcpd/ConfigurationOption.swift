@@ -9,12 +9,19 @@ struct ConfigurationOption: ParsableArguments {
   @Option(name: [.short, .long], help: ArgumentHelp("The configuration file.", valueName: "file"))
   var config: String
 
-  /// Reads the file, prints what is wrong with it to standard error, and throws exit code 78 if anything is an error.
-  func load() throws -> Settings { try Self.read(config).told() }
+  /// The configuration; nothing is printed.
+  func read(unresolved: UnresolvedValues = .error) -> Outcome { Self.read(config, unresolved: unresolved) }
 
-  /// Reads a file; prints nothing.
-  static func read(_ path: String) -> Outcome {
-    ConfigurationFile.read(path: path, vocabulary: Vocabulary(columns: RecordSchema.columnNames))
+  /// Reads the file, prints what is wrong with it to standard error, and throws exit code 78 if anything is an error.
+  func load() throws -> Settings { try read().told() }
+
+  /// Reads a file with the environment of this process; prints nothing.
+  static func read(_ path: String, unresolved: UnresolvedValues = .error) -> Outcome {
+    let outcome = ConfigurationFile.read(
+      path: path, vocabulary: Vocabulary(columns: RecordSchema.columnNames), environment: .process,
+      unresolved: unresolved)
+    LogOutput.redact(also: outcome.references)
+    return outcome
   }
 }
 

@@ -1,12 +1,32 @@
 import Config
 import Glibc
 import Logging
+import Synchronization
 
 /// Writes log lines to standard error: for people, or one JSON object a line for collectors.
 struct LogOutput: LogHandler {
   var logLevel: Logger.Level
   var metadata: Logger.Metadata = [:]
   private let format: LogFormat
+
+  /// What no line of any logger shows. That of the process, because a value may turn up in the text of any error.
+  private static let redaction = Mutex(Redaction())
+
+  /// From now on the values of these references too are shown as the configuration spells them: for a configuration that
+  /// has just been read and may be refused.
+  static func redact(also references: [ValueReference]) {
+    redaction.withLock { $0 = Redaction($0.references + references) }
+  }
+
+  /// From now on only these values are: for a configuration that has taken the place of all others.
+  static func redact(only references: [ValueReference]) {
+    redaction.withLock { $0 = Redaction(references) }
+  }
+
+  /// A text with the values that came from outside of the configuration replaced by their spelling.
+  static func redacted(_ text: String) -> String {
+    redaction.withLock { $0 }(text)
+  }
 
   init(level: LogLevel, format: LogFormat) {
     self.format = format
@@ -19,11 +39,15 @@ struct LogOutput: LogHandler {
   }
 
   func log(event: LogEvent) {
-    let fields = metadata.merging(event.metadata ?? [:]) { $1 }.map { ($0.key, "\($0.value)") }.sorted { $0.0 < $1.0 }
+    // Replaced before the line is made: quoting would hide a value that holds a quote.
+    let redaction = LogOutput.redaction.withLock { $0 }
+    let fields = metadata.merging(event.metadata ?? [:]) { $1 }.map { ($0.key, redaction("\($0.value)")) }
+      .sorted { $0.0 < $1.0 }
+    let message = redaction("\(event.message)")
     let line =
       switch format {
-      case .text: LogOutput.text(event.level, "\(event.message)", fields)
-      case .json: LogOutput.json(event.level, "\(event.message)", fields)
+      case .text: LogOutput.text(event.level, message, fields)
+      case .json: LogOutput.json(event.level, message, fields)
       }
     // In one piece, so that lines of several threads do not mix.
     printError(line)

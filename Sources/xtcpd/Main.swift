@@ -18,5 +18,5 @@ struct XTCPD: ParsableCommand {
       for more than there is.
       """,
     version: BuildInfo.version,
-    subcommands: [Run.self, Check.self, Plan.self, Snapshot.self, Schema.self, Decode.self])
+    subcommands: [Run.self, Check.self, ConfigCommand.self, Plan.self, Snapshot.self, Schema.self, Decode.self])
 }
