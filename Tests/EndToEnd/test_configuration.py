@@ -90,7 +90,7 @@ pipelines:
     ("version: 1\nversion: 1\n", [":2:", "version"]),
     ("version: 2\n", [":1:", "version"]),
     ("version: 1\npipelines: {w: {interval: 5s, timeout: 5s, sinks: {o: {type: blackhole}}}}\n", [":2:", "timeout"]),
-    ("version: 1\npipelines: {w: {queue: {bytes: 1MiB}, sinks: {o: {type: blackhole}}}}\n", [":2:", "queue"]),
+    ("version: 1\npipelines: {w: {queue: {byte: 1MiB}, sinks: {o: {type: blackhole}}}}\n", [":2:", "bytes"]),
     ("version: 1\npipelines: {w: {sinks: {o: {type: blackhole, columns: [inet_diag_msg_stat], format: csv}}}}\n",
      [":2:", "inet_diag_msg_state"]),
     ("version: 1\npipelines: {w: {reader: {recv_batch: 32}, sinks: {o: {type: blackhole}}}}\n",
@@ -194,3 +194,67 @@ def test_check_needs_no_rights(tmp_path):
         assert bed.xtcpd("check", "--config", path, prefix=nobody).returncode == 0
     finally:
         path.unlink()
+
+
+def fleet(folder):
+    """A main file with an include, a profile and a value from outside."""
+    (folder / "conf.d").mkdir()
+    main = folder / "xtcpd.yaml"
+    main.write_text("""version: 1
+include: [conf.d/*.yaml]
+defaults: {interval: 5s, sinks: {hole: {}}}
+profiles: {slow: {interval: 1m}}
+sinks: {hole: {type: blackhole}}
+""")
+    (folder / "conf.d/10-web.yaml").write_text("pipelines:\n  web:\n    extends: [slow]\n    label: ${env:SECRET}\n")
+    return main
+
+
+def test_check_as_json_tells_hash_and_places(tmp_path):
+    main = fleet(tmp_path)
+    done = bed.xtcpd("check", "--config", main, "--format", "json", env={"SECRET": "correct horse"})
+    verdict = json.loads(done.stdout)
+    assert done.returncode == 0 and done.stdout.count("\n") == 1
+    assert verdict["valid"] and verdict["pipelines"] == ["web"] and verdict["diagnostics"] == []
+    text = bed.xtcpd("check", "--config", main, env={"SECRET": "another"}).stdout
+    assert f"hash: {verdict['hash']}" in text
+
+    (tmp_path / "conf.d/20-bad.yaml").write_text("pipelines: {web: {intervall: 1s}}\n")
+    done = bed.xtcpd("check", "--config", main, "--format", "json", env={"SECRET": "correct horse"})
+    assert done.returncode == bed.EXIT_INVALID_CONFIGURATION
+    verdict = json.loads(done.stdout)
+    assert not verdict["valid"]
+    [diagnostic] = verdict["diagnostics"]
+    assert diagnostic["file"] == str(tmp_path / "conf.d/20-bad.yaml")
+    assert (diagnostic["severity"], diagnostic["line"], diagnostic["column"]) == ("error", 1, 19)
+    assert diagnostic["suggestion"] == "interval" and "intervall" in diagnostic["message"]
+
+
+def test_what_is_not_there_in_ci_is_a_warning_if_asked_for(tmp_path):
+    main = fleet(tmp_path)
+    done = bed.xtcpd("check", "--config", main, env={})
+    assert done.returncode == bed.EXIT_INVALID_CONFIGURATION and "SECRET" in done.stderr
+    done = bed.xtcpd("check", "--config", main, "--unresolved", "warn", env={})
+    assert done.returncode == 0 and "warning" in done.stderr and "SECRET" in done.stderr
+
+
+def test_config_show_says_the_same_and_no_secret(tmp_path):
+    main = fleet(tmp_path)
+    secret = {"SECRET": "correct horse"}
+    shown = bed.xtcpd("config", "show", "--config", main, env=secret)
+    assert shown.returncode == 0 and "correct horse" not in shown.stdout and "${env:SECRET}" in shown.stdout
+    again = tmp_path / "again.yaml"
+    again.write_text(shown.stdout)
+    assert bed.xtcpd("config", "show", "--config", again, env=secret).stdout == shown.stdout
+    origin = bed.xtcpd("config", "show", "--config", main, "--origin", env=secret)
+    assert f"interval: 1m  # {main}:4:18 (replaces {main}:3:12)" in origin.stdout
+    assert yaml.safe_load(origin.stdout) == yaml.safe_load(shown.stdout)
+
+
+def test_values_from_outside_are_not_logged(tmp_path):
+    """A path that cannot be opened is named by its spelling in the file."""
+    main = tmp_path / "xtcpd.yaml"
+    main.write_text('version: 1\npipelines: {p: {sinks: {f: {type: file, path: "${env:OUT}"}}}}\n')
+    done = bed.xtcpd("run", "--config", main, env={"OUT": "/nonexistent-folder/secret-file"}, timeout=20)
+    assert done.returncode != 0
+    assert "secret-file" not in done.stderr and "${env:OUT}" in done.stderr
