@@ -67,7 +67,8 @@ struct ClosureReader {
     closure.files.append(file)
     if let identity = file.identity { known.insert([identity.device, identity.inode]) }
     totalBytes += file.bytes.count
-    let source = Source(name: file.name, bytes: file.bytes)
+    // Names of files must not drive a terminal either.
+    let source = Source(name: file.name.printable(limit: 4096), bytes: file.bytes)
     let index = problems.add(source)
     guard
       let tree = Composer.compose(source, index: index, nodeCount: &nodeCount, expander: expander, problems: &problems)

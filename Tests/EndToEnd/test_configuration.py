@@ -247,7 +247,7 @@ def test_config_show_says_the_same_and_no_secret(tmp_path):
     again.write_text(shown.stdout)
     assert bed.xtcpd("config", "show", "--config", again, env=secret).stdout == shown.stdout
     origin = bed.xtcpd("config", "show", "--config", main, "--origin", env=secret)
-    assert f"interval: 1m  # {main}:4:18 (replaces {main}:3:12)" in origin.stdout
+    assert f"interval: 1m  # {main}:4:19 (replaces {main}:3:12)" in origin.stdout
     assert yaml.safe_load(origin.stdout) == yaml.safe_load(shown.stdout)
 
 
