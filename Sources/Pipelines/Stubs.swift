@@ -19,6 +19,3 @@ extension Sink {
 extension QueueStatus { init(_ x: Int) { self.init() } }
 extension SinkTally { static func += (a: inout SinkTally, b: SinkTally) { } }
 final class MemoryBudget: Sendable { struct G { var held = 0 }; var gauges: G { G() }; init(limit: Int) {}; func resize(limit: Int) {} }
-final class ClosureWatch { var hasChanged: Bool { false } }
-struct Closure { var hash = ""; var youngestChange: Int64?; func watch() -> ClosureWatch? { nil } }
-extension Outcome { var closure: Closure? { nil } }

@@ -26,7 +26,7 @@ extension Supervisor {
     }
     services.commit(outcome)
     lastSuccess = wallClockNanoseconds()
-    closureWatch = outcome.closure?.watch()
+    closureWatch = outcome.closure.map(ClosureWatch.init)
   }
 
   private func addAll(
@@ -122,6 +122,16 @@ extension Supervisor {
       try ResourceLimits.raiseOpenFiles()
     } catch {
       // The hard limit stays; admission counts with what there is.
+    }
+  }
+}
+
+extension Supervisor {
+  /// Finds what makes a valid configuration impossible to run anywhere. Starts and opens nothing.
+  public static func check(_ settings: Settings) throws(StartError) {
+    for pipeline in settings.pipelines {
+      let plan = PipelinePlan(pipeline, host: HostIdentity(), RunOptions(version: ""))
+      _ = try PipelineBuilder.makeEncodings(plan)
     }
   }
 }
