@@ -39,14 +39,20 @@ extension ValueType where Value == PortRange {
       schema: .object(
         .init("anyOf", .array([ValueType<Int>.integer(0...65_535).schema, .pattern("^[0-9]{1,5}(-[0-9]{1,5})?$")])))
     ) { node, path, reading in
+      let expected = "a port or a range such as 8000-8999"
       guard let scalar = node.scalar, !node.isNull else {
-        reading.mismatch(path, "a port or a range such as 8000-8999", node)
+        reading.mismatch(path, expected, node)
         return nil
       }
       do throws(PortRange.Mistake) {
         return try PortRange(scalar.text)
       } catch {
-        reading.problems.error(node.mark, "`\(path)`: \(scalar.text.quotedForMessage) \(error.reason)")
+        // The reason may quote a part of the text.
+        if scalar.isExpanded {
+          reading.mismatch(path, expected, node)
+        } else {
+          reading.problems.error(node.mark, "`\(path)`: \(scalar.written.quotedForMessage) \(error.reason)")
+        }
         return nil
       }
     }

@@ -202,7 +202,7 @@ import Testing
   @Test func sinksAreRemovedAndComeBack() throws {
     let text = """
       version: 1
-      sinks: { a: { type: stdout, format: csv }, b: { type: stderr } }
+      sinks: { a: { type: file, path: /a, format: csv }, b: { type: file, path: /b } }
       defaults: { sinks: { a: { format: tsv, columns: [netns] }, b: {} } }
       profiles:
         without: { sinks: { a: ~, z: ~ } }
@@ -228,7 +228,7 @@ import Testing
   @Test func enabledFalse() throws {
     let text = """
       version: 1
-      sinks: { a: { type: stdout, enabled: false }, b: { type: stderr } }
+      sinks: { a: { type: file, path: /a, enabled: false }, b: { type: file, path: /b } }
       profiles: { off: { enabled: false }, quiet: { sinks: { b: { enabled: false } } } }
       pipelines:
         p: { sinks: { a: {}, b: {} } }

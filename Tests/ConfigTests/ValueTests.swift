@@ -121,7 +121,7 @@ import Testing
   /// What a value stands for is in no message, whatever is wrong with it; `${...}` is.
   @Test(arguments: [
     "interval", "align", "label", "attributes", "reader.recv_batch", "batch.bytes", "enabled", "namespaces.include",
-    "filter.states", "sinks", "reader", "timeout", "extends",
+    "filter.states", "filter.destination", "filter.destination_port", "sinks", "reader", "timeout", "extends",
   ]) func secretsAreNotShown(_ path: String) {
     for secret in [
       "10hunter2", "hunter2", "defaul", "5hunter2", "\u{7}hunter2", String(repeating: "hunter2", count: 99),
