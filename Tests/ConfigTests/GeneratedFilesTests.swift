@@ -88,9 +88,8 @@ import Testing
       ]))
     #expect(
       paths(.process) == [
-        "paths.proc", "paths.netns", "paths.cgroup", "resources.threads", "resources.loops", "resources.cpus",
-        "resources.library_threads", "resources.memory", "control.socket", "control.group", "control.mode",
-        "metrics.listen",
+        "resources.threads", "resources.loops", "resources.cpus", "resources.library_threads", "resources.memory",
+        "control.socket", "control.group", "control.mode", "metrics.listen",
       ])
   }
 }

@@ -97,7 +97,11 @@ import Testing
     "reader.cqe_batch": "64", "pools.receive_buffers": "32", "pools.batches": "5", "batch.rows": "10",
     "batch.bytes": "1MiB", "batch.max_age": "1s", "queue.bytes": "1MiB", "queue.reserve": "64KiB",
     "queue.when_full": "drop_newest", "retry.initial": "1s", "retry.max": "10s", "retry.give_up_after": "1m",
-    "filter.states": "[listen]", "sample.every": "2", "namespaces.include": "[host]", "namespaces.exclude": "[host]",
+    "filter.states": "[listen]", "filter.source": "[10.0.0.0/8]", "filter.destination": "[10.0.0.0/8]",
+    "filter.source_port": "[443]", "filter.destination_port": "[443]", "filter.not.states": "[listen]",
+    "filter.not.source": "[10.0.0.0/8]", "filter.not.destination": "[10.0.0.0/8]", "filter.not.source_port": "[443]",
+    "filter.not.destination_port": "[443]", "sample.every": "2", "namespaces.include": "[host]",
+    "namespaces.exclude": "[host]",
     "sinks": "{ o: { type: blackhole, format: csv } }",
   ]
 
@@ -110,8 +114,8 @@ import Testing
         "resources.loops": ("1", .keep, .readmit), "resources.cpus": ("\"0\"", .keep, .readmit),
         "resources.library_threads": ("8", .keep, .readmit), "resources.memory": ("1GiB", .keep, .readmit),
         "discovery.interval": ("5s", .keep, .apply), "discovery.max_namespaces": ("8", .keep, .apply),
-        "paths.proc": ("/p", .keep, .rediscover), "paths.netns": ("[]", .keep, .rediscover),
-        "paths.cgroup": ("/c", .keep, .rediscover), "reload.watch": ("true", .keep, .apply),
+        "paths.proc": ("/p", .keep, .apply), "paths.netns": ("[]", .keep, .apply),
+        "paths.cgroup": ("/c", .keep, .apply), "reload.watch": ("true", .keep, .apply),
         "reload.settle": ("1s", .keep, .apply), "reload.drain_timeout": ("1s", .keep, .apply),
         "reload.boot_fallback": ("last_good", .keep, .apply), "control.socket": ("none", .keep, .rebind),
         "control.group": ("adm", .keep, .rebind), "control.mode": ("\"0600\"", .keep, .rebind),
