@@ -12,6 +12,8 @@ public struct Batch: ~Copyable {
   public var end = 0
   /// Rows between `start` and `end`.
   public var rows = 0
+  /// Wall clock, nanoseconds since 1970, at which it was sealed.
+  public var sealedAt: Int64 = 0
 
   /// Maps `byteCount` bytes, rounded up to whole pages. Fails as mmap(2) does.
   public init(byteCount: Int) throws(SystemError) {
@@ -28,6 +30,7 @@ public struct Batch: ~Copyable {
     start = headroom
     end = headroom
     rows = 0
+    sealedAt = 0
   }
 }
 

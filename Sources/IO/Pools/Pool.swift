@@ -132,6 +132,13 @@ public struct SharedLease<Element: ~Copyable>: ~Copyable {
     return SharedLease(storage: storage, index: index)
   }
 
+  /// Never lets go of the element: somebody who cannot be asked (the kernel, in a write that is stuck) may still read it.
+  public consuming func leak() { discard self }
+
+  /// Elements of its pool that are free.
+  @inlinable
+  public var freeBeside: Int { storage.header.pointee.free }
+
   /// How many rights to the element exist, this one included.
   @inlinable
   public var holderCount: Int { Int(storage.holders[Int(index)]) }
