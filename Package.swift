@@ -44,7 +44,7 @@ let package = Package(
       dependencies: ["Records", "CMeasure", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
       exclude: ["Fixtures"]),
     .testTarget(name: "IOTests", dependencies: ["IO", "CTestSupport"]),
-    .testTarget(name: "SinksTests", dependencies: ["Sinks"]),
+    .testTarget(name: "SinksTests", dependencies: ["Sinks", "CMeasure"]),
     .testTarget(name: "PipelinesTests", dependencies: ["Pipelines"]),
   ],
   swiftLanguageModes: [.v6]

@@ -51,7 +51,8 @@ extension PipelinePlan {
         let encoder = try? RecordEncoder(
           format: part.format, columns: part.columns, attributes: attributes, host: HostIdentity(), pipeline: identity)
       else { return end }
-      return Encoding(encoder: encoder, plan: self, prefixOffset: end).prefixRange.upperBound
+      return Encoding(encoder: encoder, plan: self, prefixOffset: end, openBatches: OpenBatches(encodings: 1))
+        .prefixRange.upperBound
     }
   }
 }

@@ -21,11 +21,13 @@ final class Encoding {
   private let byteLimit: Int
   /// The batch being filled. It is taken before a dump starts, so that rows always have a place to go.
   private var open: Lease<Batch>?
+  private let openBatches: OpenBatches
   /// Where this encoding stands in the datagram at the head of the queue.
   private var position = 0
 
   /// - Parameter prefixOffset: where the regions of the encodings before this one end.
-  init(encoder: consuming RecordEncoder, plan: PipelinePlan, prefixOffset: Int) {
+  init(encoder: consuming RecordEncoder, plan: PipelinePlan, prefixOffset: Int, openBatches: OpenBatches) {
+    self.openBatches = openBatches
     prefixRange = prefixOffset..<(prefixOffset + Encoding.padded(MemoryLayout<Int>.size + encoder.maximumPrefixBytes))
     rowLimit = plan.batchRows
     byteLimit = plan.batchMemory
@@ -75,6 +77,7 @@ final class Encoding {
     guard var lease = pool.lease() else { return false }
     lease.value.reset(headroom: RecordEncoder.batchHeadroom)
     open = consume lease
+    openBatches.count += 1
     return true
   }
 
@@ -115,15 +118,32 @@ final class Encoding {
     return stop
   }
 
-  /// Seals the open batch, if it holds rows, and hands a share of it to every sink.
+  /// Seals the open batch, if it holds rows, and offers it to every sink.
   func ship() {
     guard openRows > 0, var batch = open.take() else { return }
-    func seal(_ batch: inout Batch) { encoder.seal(batch.memory, start: &batch.start, end: &batch.end) }
+    openBatches.count -= 1
+    func seal(_ batch: inout Batch) {
+      encoder.seal(batch.memory, start: &batch.start, end: &batch.end)
+      batch.sealedAt = wallClockNanoseconds()
+    }
     seal(&batch.value)
     firstRowAt = nil
     let shared = batch.shared()
-    for sink in sinks { sink.accept(shared.share()) }
+    let canSpare = shared.freeBeside >= openBatches.missing
+    var offer = BatchOffer(shared, canSpare: canSpare)
+    for sink in sinks { sink.accept(&offer) }
   }
+}
+
+/// How many of a pipeline's encodings have a batch to write into. As many batches have to stay free as there are without: then no sink
+/// can hold encoding up, unless its queue is to do so.
+final class OpenBatches {
+  var count = 0
+  private let encodings: Int
+
+  init(encodings: Int) { self.encodings = encodings }
+
+  var missing: Int { encodings - count }
 }
 
 /// What all rows of a poll have in common.

@@ -1,6 +1,7 @@
 import IO
 import Logging
 import Records
+import Sinks
 
 /// Polls: from a tick to the moment the last namespace has been read.
 extension Pipeline {

@@ -176,8 +176,8 @@ final class Pipeline {
   /// Lets go of the port, and drops by name what could not be delivered before.
   func close() {
     stop()
-    port.tearDown()
-    for sink in sinks { sink.abandon() }
+    let stuck = port.tearDown()
+    for sink in sinks { sink.abandon(isStuck: stuck > 0) }
     // A datagram that some encodings are through with is encoded by all, so that the counters agree: batches go free at once now.
     for _ in 0..<plan.receiveBuffers where !received.isEmpty { encodeReceived() }
     for encoding in encodings { encoding.ship() }
@@ -264,8 +264,8 @@ final class Pipeline {
     counters.skippedPolls = schedule.skipped
   }
 
-  /// One timer for all deadlines: the next tick, the first dump that may be overdue, the first batch that grows old. It is armed
-  /// anew only when something is due sooner than it.
+  /// One timer for all deadlines: the next tick, the first dump that may be overdue, the first batch that grows old, the first sink that
+  /// tries again. It is armed anew only when something is due sooner than it.
   private func armTimer() {
     var due = isStopping || pollsNoMore ? Int64.max : schedule.nextTick
     if dumps.count > 0 { due = min(due, MonotonicTime.now().nanoseconds + max(plan.timeout / 4, 1_000_000)) }

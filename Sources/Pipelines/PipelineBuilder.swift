@@ -53,6 +53,7 @@ struct PipelineBuilder: Sendable {
 
   /// The encoders of a plan; made by `check` too, since a column or a limit may be wrong.
   static func makeEncodings(_ plan: PipelinePlan) throws(StartError) -> [Encoding] {
+    let openBatches = OpenBatches(encodings: plan.encodings.count)
     var encodings: [Encoding] = []
     for part in plan.encodings {
       let encoder: RecordEncoder
@@ -69,7 +70,9 @@ struct PipelineBuilder: Sendable {
             + "\(encoder.maximumRowBytes) bytes; raise batch.bytes")
       }
       encodings.append(
-        Encoding(encoder: encoder, plan: plan, prefixOffset: encodings.last?.prefixRange.upperBound ?? 0))
+        Encoding(
+          encoder: encoder, plan: plan, prefixOffset: encodings.last?.prefixRange.upperBound ?? 0,
+          openBatches: openBatches))
     }
     return encodings
   }
@@ -96,7 +99,9 @@ struct PipelineBuilder: Sendable {
     for (index, part) in plan.sinks.enumerated() {
       let encoding = encodings[part.encoding]
       let output = SinkOutput(
-        port: port, owner: Pipeline.Owner.sinks + UInt32(index), header: encoding.header, capacity: plan.batches)
+        port: port, owner: Pipeline.Owner.sinks + UInt32(index), header: encoding.header, queue: part.queue,
+        retry: part.retry, budget: memory, capacity: plan.batches, patience: plan.timeout / 2,
+        awaitsEstate: awaitsEstate)
       let sink = try makeSink(part, output)
       encoding.attach(sink)
       sinks.append(sink)
@@ -109,7 +114,7 @@ struct PipelineBuilder: Sendable {
     switch part.kind {
     case .stdout: return StandardStreamSink(name: part.name, descriptor: STDOUT_FILENO, output)
     case .stderr: return StandardStreamSink(name: part.name, descriptor: STDERR_FILENO, output)
-    case .blackhole: return BlackholeSink(name: part.name)
+    case .blackhole: return BlackholeSink(name: part.name, awaitsEstate: output.awaitsEstate)
     case .file(let file):
       do throws(FileError) {
         return try FileSink(name: part.name, path: file.path, mode: file.mode, output)

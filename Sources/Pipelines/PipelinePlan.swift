@@ -1,6 +1,7 @@
 import Config
 import IO
 import Records
+import Sinks
 
 /// What one pipeline needs, in the terms of the modules that do the work. Made from settings; starts nothing.
 struct PipelinePlan: Sendable {
@@ -44,8 +45,8 @@ struct PipelinePlan: Sendable {
     let name: String
     let kind: SinkKind
     let encoding: Int
-    let queue: QueueSettings
-    let retry: RetrySettings
+    let queue: QueuePolicy
+    let retry: RetryPolicy
   }
 
   /// - Parameters:
@@ -84,12 +85,15 @@ struct PipelinePlan: Sendable {
       name: settings.name, label: settings.label, tag: settings.tag, sampleEvery: UInt32(settings.sampleEvery))
 
     var encodings: [EncodingPlan] = []
+    let batchCharge = BatchCopy.charge(for: PipelinePlan.batchMemory(batchBytes))
     sinks = settings.sinks.map { sink in
       let plan = EncodingPlan(format: options.asTable ? .table : RecordFormat(sink.format), columns: sink.columns)
       let index = encodings.firstIndex(of: plan) ?? encodings.count
       if index == encodings.count { encodings.append(plan) }
       return SinkPlan(
-        name: sink.name, kind: sink.kind, encoding: index, queue: sink.queue, retry: sink.retry)
+        name: sink.name, kind: sink.kind, encoding: index,
+        queue: QueuePolicy(sink.queue, batchCharge: batchCharge),
+        retry: RetryPolicy(sink.retry))
     }
     self.encodings = encodings
   }
@@ -99,7 +103,11 @@ struct PipelinePlan: Sendable {
   var operations: Int { 2 * recvBatch + sinks.count + 3 }
 
   /// Bytes of memory of one batch: its rows, what may come before them and what may come after.
-  var batchMemory: Int { RecordEncoder.batchHeadroom + batchBytes + RecordEncoder.batchTailroom }
+  var batchMemory: Int { PipelinePlan.batchMemory(batchBytes) }
+
+  private static func batchMemory(_ bytes: Int) -> Int {
+    RecordEncoder.batchHeadroom + bytes + RecordEncoder.batchTailroom
+  }
 }
 
 // MARK: Settings in the terms of the modules
@@ -144,6 +152,28 @@ extension AttributeSelection {
     case .v6only: self = .v6only
     case .ulp: self = .ulp
     }
+  }
+}
+
+extension QueuePolicy {
+  /// - Parameter batchCharge: what a full batch counts; a reserve of `auto` is two of them.
+  init(_ settings: QueueSettings, batchCharge: Int) {
+    let whenFull: WhenFull =
+      switch settings.whenFull {
+      case .block: .block
+      case .dropNewest: .dropNewest
+      case .dropOldest: .dropOldest
+      }
+    self.init(
+      limit: settings.bytes, reserve: min(settings.bytes, settings.reserve ?? 2 * batchCharge), whenFull: whenFull)
+  }
+}
+
+extension RetryPolicy {
+  init(_ settings: RetrySettings) {
+    self.init(
+      initial: settings.initial.nanoseconds, max: settings.max.nanoseconds,
+      giveUpAfter: settings.giveUpAfter.nanoseconds)
   }
 }
 

@@ -2,42 +2,55 @@ import IO
 
 /// Why rows that were encoded never reached their destination. The spelling is what metrics and `status` show.
 public enum DropReason: String, CaseIterable, Sendable {
-  /// The device, quota or file size limit left no room (ENOSPC, EDQUOT, EFBIG).
+  /// The device, quota or file size limit left no room (ENOSPC, EDQUOT, EFBIG), and nothing is tried again.
   case noSpace = "no_space"
   /// The reader of a pipe or terminal has gone (EPIPE) or the descriptor is no longer usable.
   case closed
-  /// Any other error of the write; the sink's state carries it.
+  /// Any other error of the write, and nothing is tried again; the sink's state carries it.
   case failed
   /// The daemon stopped before the rows could be written.
   case shutdown
+  /// The queue was at its own limit.
+  case queueFull = "queue_full"
+  /// The memory for all queues was used up.
+  case memory
+  /// Tried for as long as the configuration says.
+  case expired
+
+  /// Where `DropCounts` counts it.
+  fileprivate var index: Int {
+    switch self {
+    case .noSpace: 0
+    case .closed: 1
+    case .failed: 2
+    case .shutdown: 3
+    case .queueFull: 4
+    case .memory: 5
+    case .expired: 6
+    }
+  }
 }
 
 /// Rows per `DropReason`.
 public struct DropCounts: Sendable, Equatable {
   // Words in place of a dictionary: counting allocates nothing.
-  private var noSpace: UInt64 = 0
-  private var closed: UInt64 = 0
-  private var failed: UInt64 = 0
-  private var shutdown: UInt64 = 0
+  private var counts: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0, 0, 0)
 
   public init() {}
 
   public subscript(reason: DropReason) -> UInt64 {
-    get { self[keyPath: DropCounts.path(reason)] }
-    set { self[keyPath: DropCounts.path(reason)] = newValue }
+    get { withUnsafeBytes(of: counts) { $0.load(fromByteOffset: reason.index * 8, as: UInt64.self) } }
+    set {
+      withUnsafeMutableBytes(of: &counts) {
+        $0.storeBytes(of: newValue, toByteOffset: reason.index * 8, as: UInt64.self)
+      }
+    }
   }
 
   /// Rows dropped for any reason.
-  public var total: UInt64 { noSpace + closed + failed + shutdown }
+  public var total: UInt64 { DropReason.allCases.reduce(0) { $0 + self[$1] } }
 
-  private static func path(_ reason: DropReason) -> WritableKeyPath<DropCounts, UInt64> {
-    switch reason {
-    case .noSpace: \.noSpace
-    case .closed: \.closed
-    case .failed: \.failed
-    case .shutdown: \.shutdown
-    }
-  }
+  public static func == (a: DropCounts, b: DropCounts) -> Bool { DropReason.allCases.allSatisfy { a[$0] == b[$0] } }
 }
 
 /// What became of the rows handed to a sink: accepted = delivered + dropped + in flight, at every moment.
@@ -54,6 +67,14 @@ public struct SinkTally: Sendable, Equatable {
 
   /// Rows queued or being written.
   public var inFlight: UInt64 { accepted - delivered - dropped.total }
+
+  /// Adds what another sink has counted.
+  public static func += (tally: inout SinkTally, other: SinkTally) {
+    tally.accepted += other.accepted
+    tally.delivered += other.delivered
+    tally.bytes += other.bytes
+    for reason in DropReason.allCases { tally.dropped[reason] += other.dropped[reason] }
+  }
 }
 
 /// Whether a sink's last write worked.
@@ -63,44 +84,64 @@ public enum SinkState: Sendable, Equatable {
   case failing(String)
 }
 
-/// What every sink that writes to a descriptor needs of its pipeline.
-public struct SinkOutput {
-  let port: any Port
-  /// What completions of this sink's operations carry.
-  let owner: UInt32
-  /// What an output begins with: the names of CSV columns; empty for most formats.
-  let header: [UInt8]
-  /// Batches in the pipeline's pool, and so the most that can be queued.
-  let capacity: Int
-
-  public init(port: any Port, owner: UInt32, header: [UInt8], capacity: Int) {
-    self.port = port
-    self.owner = owner
-    self.header = header
-    self.capacity = capacity
-  }
-}
-
 /// The end of a pipeline: takes sealed batches and ships their bytes.
 ///
-/// A sink lives on its pipeline's loop thread and does its I/O through the pipeline's port. It never blocks and never refuses
-/// a batch: what it cannot deliver it drops by name. It keeps a share of every batch it holds; letting go of the last share
-/// returns the batch to the pool, which is how a slow sink slows the dump down.
+/// A sink lives on its pipeline's loop thread and does its I/O through the pipeline's port. It never blocks: what it cannot write
+/// yet waits in its queue, what has no room there is dropped by name, or keeps its batch out of the pool if the queue's policy
+/// is to make the pipeline wait.
+///
+/// **Hand-over.** A queue belongs to a pipeline and the name of a sink, so it outlives the sink that fills it:
+///
+///     old.beginRelease()                    // writes nothing more; goes on accepting
+///     ... until old.isReleased ...          // the write in flight has ended
+///     new.inherit(old.takeEstate())         // new, made with `awaitsEstate`, has accepted but not written
+///
+/// Called off before `takeEstate`: `old.inherit(nil)`; after it: `old.inherit(estate)`.
 public protocol Sink: AnyObject {
   /// The name from the configuration.
   var name: String { get }
   var tally: SinkTally { get }
   var state: SinkState { get }
+  /// What waits. Zeros for a sink without a queue.
+  var queueGauges: QueueGauges { get }
   /// Nothing queued and nothing being written.
   var isIdle: Bool { get }
+  /// Monotonic nanoseconds at which `resume` has something to do although no completion comes; nil: never.
+  var nextDeadline: Int64? { get }
 
-  /// Takes a share of a sealed batch.
-  func accept(_ batch: consuming SharedLease<Batch>)
+  /// Takes a share or a copy of a sealed batch, or drops it by name.
+  func accept(_ offer: inout BatchOffer)
   /// Handles a completion whose owner is this sink's.
   func handle(_ completion: consuming Completion)
-  /// Starts what could not be started before because the port had no free operation. Called once a turn.
+  /// Starts what could not be started before and what has become due. Called once a turn.
   func resume()
+  /// Other limits from now on. What waits stays, unless it is too much for a smaller limit: that gives way by the policy.
+  func apply(queue: QueuePolicy, retry: RetryPolicy)
+  /// Opens anew what its name no longer leads to, as after a rotation.
+  func reopen()
   /// Counts all that is still held, and all that still comes, as dropped by shutdown. Called when draining has ended and the
-  /// port's operations are over.
-  func abandon()
+  /// port is torn down.
+  ///
+  /// - Parameter isStuck: the kernel has not let go of all operations (`Port.tearDown`): what is being written keeps its memory for
+  ///   the life of the process.
+  func abandon(isStuck: Bool)
+
+  /// Nothing is written before `inherit`.
+  var awaitsEstate: Bool { get }
+  /// Starts no further write, and ends the one in flight early if that is possible.
+  func beginRelease()
+  /// From `beginRelease` to `inherit`.
+  var isReleasing: Bool { get }
+  /// It is releasing, and `takeEstate` can be called.
+  var isReleased: Bool { get }
+  /// Releases although a write is still in flight, as in a storage that hangs: its batch is given away too and will be written once
+  /// more, so that its rows may arrive twice. The memory under the write stays valid until its completion, or for ever after
+  /// `abandon(isStuck: true)`.
+  func forceRelease()
+  /// Gives away what waits, with all counts; the sink counts from zero then. Nil if it is not released or has given all away before.
+  func takeEstate() -> SinkEstate?
+  /// Begins to write, after taking over what another sink of the same format left, which goes before all that was accepted
+  /// meanwhile. Where the output is the same, a batch of which a part is out goes on there; elsewhere it begins anew, and the part
+  /// is taken back. Nil: there is nothing to inherit, or a release is called off.
+  func inherit(_ estate: SinkEstate?)
 }

@@ -5,10 +5,16 @@ import IO
 public final class StandardStreamSink: Sink {
   public let name: String
   private var writer: StreamWriter
+  private var identity: OutputIdentity { .stream(writer.descriptor) }
 
-  public var tally: SinkTally { writer.tally }
+  public var tally: SinkTally { writer.queue.tally }
   public var state: SinkState { writer.state }
+  public var queueGauges: QueueGauges { writer.gauges }
+  public var awaitsEstate: Bool { writer.phase == .awaiting }
+  public var isReleasing: Bool { writer.isReleasing }
+  public var isReleased: Bool { writer.isReleased }
   public var isIdle: Bool { writer.isIdle }
+  public var nextDeadline: Int64? { writer.nextDeadline }
 
   /// - Parameter descriptor: `STDOUT_FILENO` or `STDERR_FILENO`.
   public init(name: String, descriptor: Int32, _ output: SinkOutput) {
@@ -17,14 +23,33 @@ public final class StandardStreamSink: Sink {
     writer = StreamWriter(output, descriptor: descriptor, needsHeader: true, place: place)
   }
 
-  public func accept(_ batch: consuming SharedLease<Batch>) {
-    writer.accept(batch)
+  public func accept(_ offer: inout BatchOffer) {
+    writer.accept(&offer)
     writer.pump()
   }
 
-  public func handle(_ completion: consuming Completion) { writer.finishWrite(result: completion.result) }
+  /// What is out cannot be taken back: others may hold the same open file, and a pipe forgets nothing.
+  public func handle(_ completion: consuming Completion) {
+    writer.finishWrite(result: completion.result, canTakeBack: false)
+  }
 
   public func resume() { writer.pump() }
 
-  public func abandon() { writer.abandon(.shutdown) }
+  public func apply(queue: QueuePolicy, retry: RetryPolicy) { writer.apply(queue, retry) }
+
+  public func reopen() {}
+
+  public func abandon(isStuck: Bool) { writer.abandon(isStuck: isStuck) }
+
+  public func beginRelease() { writer.beginRelease() }
+  public func forceRelease() { writer.forceRelease() }
+  public func takeEstate() -> SinkEstate? { writer.takeEstate(identity, tail: nil) }
+
+  public func inherit(_ estate: SinkEstate?) {
+    guard let estate else { return writer.proceed() }
+    guard let output = estate.takeOutput() else { return writer.inherit(estate, part: nil, needsHeader: true) }
+    let isSame = output.identity == identity
+    if !isSame { output.takeBack() }
+    writer.inherit(estate, part: isSame ? output.part : nil, needsHeader: !isSame || !output.isHeaderOut)
+  }
 }

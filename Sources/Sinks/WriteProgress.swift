@@ -8,7 +8,7 @@ struct WriteProgress {
     case more
     /// The whole segment is out.
     case complete
-    /// The kernel refused, and nothing of the segment is out: drop it, the next one tries again.
+    /// The kernel refused, and nothing of the segment is out.
     case refused(errno: Int32)
     /// The kernel refused, and a part is out: keep the rest, or what follows would begin in the middle of a row.
     case cut(errno: Int32)
@@ -21,7 +21,11 @@ struct WriteProgress {
   /// Bytes that the kernel has taken.
   private(set) var written = 0
 
-  init(total: Int) { self.total = total }
+  /// - Parameter written: bytes that are out already.
+  init(total: Int, written: Int = 0) {
+    self.total = total
+    self.written = written
+  }
 
   /// Takes in the result of a write: bytes, or -errno.
   mutating func advance(by result: Int32) -> Step {
@@ -31,7 +35,8 @@ struct WriteProgress {
     }
     let code = -result
     switch code {
-    case EINTR, EAGAIN: return .more
+    // ECANCELED: ended early by whoever started it.
+    case EINTR, EAGAIN, ECANCELED: return .more
     case EPIPE, EBADF: return .broken(errno: code)
     default: return written == 0 ? .refused(errno: code) : .cut(errno: code)
     }
@@ -39,7 +44,7 @@ struct WriteProgress {
 }
 
 extension DropReason {
-  /// The name under which rows are dropped after a write failed with `errno`.
+  /// The name under which rows are dropped at once after a write failed with `errno`.
   init(writeError errno: Int32) {
     switch errno {
     case ENOSPC, EDQUOT, EFBIG: self = .noSpace

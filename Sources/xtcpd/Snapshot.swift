@@ -87,6 +87,11 @@ struct Snapshot: ParsableCommand {
     pipeline.filter.terms.destinationPort = destinationPort?.ranges ?? []
     var sink = SinkSettings(name: "stdout", kind: .stdout, columns: columns?.names)
     if case .record(let name) = output { sink.format = name }
+    // Nothing that is merely slow to be taken is dropped; what is refused is not waited for.
+    sink.queue = pipeline.queue
+    sink.queue.whenFull = .block
+    sink.retry = pipeline.retry
+    sink.retry.giveUpAfter = .zero
     pipeline.sinks = [sink]
     return Settings(global: GlobalSettings(), pipelines: [pipeline])
   }

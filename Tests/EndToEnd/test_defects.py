@@ -198,11 +198,13 @@ def small_disk(tmp_path):
 def test_a_full_disk_is_survived_and_counted(still, tmp_path, small_disk, mode):
     output, ballast = small_disk / "rows.jsonl", small_disk / "ballast"
     ballast.write_bytes(bytes(29 << 20))
-    settings = pipeline(still, {"out": file_sink(output)}, reader={"mode": mode}, interval="200ms", batch={"rows": 200})
+    settings = pipeline(
+        still, {"out": file_sink(output)}, reader={"mode": mode}, interval="200ms", batch={"rows": 200},
+        queue={"bytes": "1MiB"}, retry={"initial": "50ms", "max": "200ms"})
     with daemon.Daemon(tmp_path, {"p": settings}) as running:
         running.wait_for_log("no space")
         polls = len(running.polls())
-        running.wait_for_polls(polls + 2)
+        running.wait_for_polls(polls + 8)
         ballast.unlink()
         running.wait_for_log("works again")
         running.wait_for_polls(len(running.polls()) + 1)

@@ -109,7 +109,8 @@ def test_timestamps_when_the_reader_of_stdout_pauses(quiet, tmp_path, mode):
     """Small pools and a pipe that is read in gulps: the dump waits in the kernel for batches and buffers."""
     pipeline = {"interval": "60s", "timeout": "50s", "align": "none", "namespaces": quiet.selection,
                 "reader": {"mode": mode, "recv_batch": 1}, "pools": {"receive_buffers": 1, "batches": 2},
-                "batch": {"rows": 20}, "sinks": {"out": {"type": "stdout", "format": "jsonl"}}}
+                "batch": {"rows": 20}, "queue": {"bytes": "64KiB", "when_full": "block"},
+                "sinks": {"out": {"type": "stdout", "format": "jsonl"}}}
     text = b""
     with Senders(quiet.namespaces[0], 250) as moments:
         expected = len(bed.ss(quiet.namespaces[0]["path"]))

@@ -8,77 +8,6 @@ import Testing
 @Suite(.serialized) struct StreamSinkTests {
   static let modes: [PortChoice] = [.ioUring, .syscall]
 
-  /// A port with a pool of batches, and a loop that turns it until a sink is idle.
-  final class Bench {
-    let port: any IO.Port
-    let pool: BatchPool
-    let directory: URL
-    /// Writes that have completed.
-    private(set) var completions = 0
-
-    init(_ choice: PortChoice, batches: Int = 4) throws {
-      port = try openPort(choice, PortOptions(receiveBuffers: 1, operations: 8)).port
-      pool = try BatchPool(count: batches, byteCount: 1 << 20)
-      directory = FileManager.default.temporaryDirectory.appending(path: "xtcpd-sinks-\(UUID().uuidString)")
-      try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-    }
-
-    deinit { try? FileManager.default.removeItem(at: directory) }
-
-    var freeBatches: Int { pool.gauges.size - pool.gauges.inUse }
-
-    func output(header: String = "") -> SinkOutput {
-      SinkOutput(port: port, owner: 7, header: Array(header.utf8), capacity: pool.gauges.size)
-    }
-
-    /// Fills a batch with `text` and hands it over. False if no batch is free.
-    func offer(_ text: String, rows: Int, to sink: any Sink) -> Bool {
-      guard var lease = pool.lease() else { return false }
-      fill(&lease.value, text, rows)
-      sink.accept(lease.shared())
-      return true
-    }
-
-    private func fill(_ batch: inout Batch, _ text: String, _ rows: Int) {
-      batch.reset(headroom: 16)
-      batch.memory[16...].copyBytes(from: Array(text.utf8))
-      batch.end = 16 + text.utf8.count
-      batch.rows = rows
-    }
-
-    /// Turns the port until the sink is idle or `seconds` have passed.
-    func drain(_ sink: any Sink, seconds: Double = 5) throws {
-      let poller = try Poller()
-      try poller.add(port.pollable, token: 0)
-      let end = MonotonicTime.now().advanced(by: .seconds(seconds))
-      while !sink.isIdle, MonotonicTime.now() < end {
-        try turn(sink)
-        if !port.hasPending, !sink.isIdle {
-          try poller.wait(until: min(end, MonotonicTime.now().advanced(by: .milliseconds(20)))) { _, _ in }
-        }
-      }
-    }
-
-    /// What a pipeline does in a turn.
-    func turn(_ sink: any Sink) throws {
-      _ = try port.reap(limit: 16) {
-        completions += 1
-        sink.handle($0)
-      }
-      sink.resume()
-      try port.submit()
-    }
-  }
-
-  static func text(_ row: Int, bytes: Int = 100) -> String {
-    let line = "row \(row) "
-    return line + String(repeating: "x", count: max(0, bytes - line.count - 1)) + "\n"
-  }
-
-  static func balance(_ sink: any Sink) -> Bool {
-    sink.tally.accepted == sink.tally.delivered + sink.tally.dropped.total + sink.tally.inFlight
-  }
-
   @Test(arguments: modes) func aFileGetsEveryBatchInOrderAndMode0640(mode: PortChoice) throws {
     let bench = try Bench(mode)
     let path = bench.directory.appending(path: "out").path
@@ -86,8 +15,8 @@ import Testing
     let sink = try FileSink(name: "f", path: path, mode: 0o640, bench.output(header: "head\n"))
     var expected = "head\n"
     for row in 0..<20 {
-      #expect(bench.offer(Self.text(row), rows: 1, to: sink))
-      expected += Self.text(row)
+      #expect(bench.offer(line(row), rows: 1, to: sink))
+      expected += line(row)
       try bench.drain(sink)
     }
     #expect(try String(contentsOfFile: path, encoding: .utf8) == expected)
@@ -171,54 +100,54 @@ import Testing
     }
   }
 
-  @Test(arguments: modes) func aFullDiskDropsByNameAndDeliveryResumesWithNoRowSplit(mode: PortChoice) throws {
+  @Test(arguments: modes) func aFullDiskQueuesDropsByNameAndDeliveryResumesWithNoRowSplit(mode: PortChoice) throws {
     let bench = try Bench(mode)
-    let mount = bench.directory.appending(path: "small").path
-    try FileManager.default.createDirectory(atPath: mount, withIntermediateDirectories: true)
-    try run("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", mount)
-    defer { try? run("umount", mount) }
+    let mount = try bench.mountTmpfs("small", kibibytes: 64)
     let path = mount + "/out"
     let ballast = mount + "/ballast"
     try Data(count: 30_000).write(to: URL(fileURLWithPath: ballast))
 
-    let sink = try FileSink(name: "f", path: path, mode: 0o640, bench.output())
-    var offered: UInt64 = 0
+    let sink = try FileSink(name: "f", path: path, mode: 0o640, bench.output(queue: .limited(3, .dropOldest)))
     for batch in 0..<10 {
-      let text = (0..<100).map { Self.text(batch * 100 + $0) }.joined()
-      if bench.offer(text, rows: 100, to: sink) { offered += 100 }
+      let text = (0..<100).map { line(batch * 100 + $0) }.joined()
+      #expect(bench.offer(text, rows: 100, to: sink), "a full disk holds no batch of the pool")
       try bench.drain(sink, seconds: 0.3)
-      #expect(Self.balance(sink))
+      #expect(isBalanced(sink))
+      #expect(sink.queueGauges.bytes <= 3 * BatchCopy.unit)
     }
-    #expect(sink.tally.accepted == offered)
-    #expect(sink.tally.dropped[.noSpace] > 0)
+    #expect(sink.tally.accepted == 1000)
+    #expect(sink.tally.dropped[.queueFull] == sink.tally.dropped.total)
+    #expect(sink.tally.dropped.total > 0)
     #expect(sink.state != .up)
+    #expect(bench.freeBatches == 4)
     try FileManager.default.removeItem(atPath: ballast)
+    try bench.drain(sink)
     for batch in 10..<12 {
-      let text = (0..<10).map { Self.text(batch * 100 + $0) }.joined()
+      let text = (0..<10).map { line(batch * 100 + $0) }.joined()
       #expect(bench.offer(text, rows: 10, to: sink))
       try bench.drain(sink)
     }
     #expect(sink.isIdle)
     #expect(sink.state == .up)
     #expect(sink.tally.inFlight == 0)
-    let lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
-    #expect(lines.count == Int(sink.tally.delivered), "what is counted as delivered is in the file")
-    #expect(lines.allSatisfy { $0.utf8.count == 99 && $0.hasPrefix("row ") }, "no line is cut or joined")
-    #expect(lines.contains { $0.hasPrefix("row 1109 ") }, "delivery resumed")
+    let rows = try rowNumbers(String(contentsOfFile: path, encoding: .utf8))
+    #expect(rows.count == Int(sink.tally.delivered), "what is counted as delivered is in the file")
+    #expect(rows == rows.sorted())
+    #expect(rows.contains(999), "what was queued last is kept")
+    #expect(rows.last == 1109, "delivery resumed")
   }
 
   /// A small tmpfs with a file sink on it whose first batch is cut by a lack of room.
-  func withCutBatch(_ mode: PortChoice, _ body: (Bench, FileSink, _ path: String, _ ballast: String) throws -> Void)
-    throws
-  {
+  func withCutBatch(
+    _ mode: PortChoice, retry: RetryPolicy = .quick,
+    _ body: (Bench, FileSink, _ path: String, _ ballast: String) throws -> Void
+  ) throws {
     let bench = try Bench(mode)
-    let mount = bench.directory.appending(path: "small").path
-    try FileManager.default.createDirectory(atPath: mount, withIntermediateDirectories: true)
-    try run("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", mount)
-    defer { try? run("umount", "-l", mount) }
+    let mount = try bench.mountTmpfs("small", kibibytes: 64)
     try Data(count: 32_768).write(to: URL(fileURLWithPath: mount + "/ballast"))
-    let sink = try FileSink(name: "f", path: mount + "/out", mode: 0o640, bench.output(header: "head\n"))
-    #expect(bench.offer((0..<500).map { Self.text($0) }.joined(), rows: 500, to: sink))
+    let sink = try FileSink(
+      name: "f", path: mount + "/out", mode: 0o640, bench.output(header: "head\n", retry: retry))
+    #expect(bench.offer((0..<500).map { line($0) }.joined(), rows: 500, to: sink))
     try bench.drain(sink, seconds: 0.2)
     guard case .failing = sink.state else {
       Issue.record("the batch was not cut")
@@ -235,13 +164,41 @@ import Testing
     return Array(lines.dropFirst())
   }
 
-  @Test(arguments: modes) func aCutBatchIsTriedOnceASecondNotAllTheTime(mode: PortChoice) throws {
-    try withCutBatch(mode) { bench, sink, _, _ in
+  @Test(arguments: modes) func aRefusedWriteIsTriedOnItsScheduleNotAllTheTime(mode: PortChoice) throws {
+    let retry = RetryPolicy(initial: 500_000_000, max: 30_000_000_000, giveUpAfter: .max)
+    try withCutBatch(mode, retry: retry) { bench, sink, _, _ in
       let before = bench.completions
       let end = MonotonicTime.now().advanced(by: .milliseconds(1500))
-      while MonotonicTime.now() < end { try bench.turn(sink) }
-      #expect((1...4).contains(bench.completions - before), "\(bench.completions - before) writes in 1.5 s")
+      while MonotonicTime.now() < end {
+        try bench.turn(sink)
+        if let deadline = sink.nextDeadline { #expect(deadline <= MonotonicTime.now().nanoseconds + retry.max) }
+      }
+      #expect((0...8).contains(bench.completions - before), "\(bench.completions - before) writes in 1.5 s")
     }
+  }
+
+  @Test(arguments: modes) func aCutBatchThatHasHadItsTimeIsTakenBackAndDropped(mode: PortChoice) throws {
+    let retry = RetryPolicy(initial: 10_000_000, max: 20_000_000, giveUpAfter: 300_000_000)
+    try withCutBatch(mode, retry: retry) { bench, sink, path, ballast in
+      #expect(bench.offer(line(1000), rows: 1, to: sink))
+      try bench.turn(sink) { sink.tally.dropped[.expired] > 0 }
+      #expect(sink.tally.dropped[.expired] == 500)
+      try bench.drain(sink)
+      #expect(try Self.rows(path).count == 1, "what waited behind it is written whole")
+      #expect(sink.tally.delivered == 1)
+    }
+  }
+
+  @Test(arguments: modes) func withoutRetryARefusalDropsUnderItsOwnName(mode: PortChoice) throws {
+    let bench = try Bench(mode)
+    let full = open("/dev/full", O_WRONLY | O_CLOEXEC)
+    defer { close(full) }
+    let sink = StandardStreamSink(
+      name: "o", descriptor: full, bench.output(retry: RetryPolicy(initial: 0, max: 0, giveUpAfter: 0)))
+    for _ in 0..<3 { #expect(bench.offer("a\n", rows: 1, to: sink)) }
+    try bench.drain(sink)
+    #expect(sink.tally.dropped[.noSpace] == 3)
+    #expect(isBalanced(sink))
   }
 
   @Test(arguments: modes) func theRestOfACutBatchFollowsWhenThereIsRoom(mode: PortChoice) throws {
@@ -269,7 +226,7 @@ import Testing
   @Test(arguments: modes) func whatIsGivenUpAtTheEndLeavesNoHalfRow(mode: PortChoice) throws {
     try withCutBatch(mode) { bench, sink, path, _ in
       bench.port.tearDown()
-      sink.abandon()
+      sink.abandon(isStuck: false)
       let rows = try Self.rows(path)
       #expect(rows.isEmpty)
       #expect(sink.tally.dropped[.shutdown] == 500)
@@ -279,24 +236,25 @@ import Testing
     }
   }
 
-  @Test(arguments: modes) func aSlowPipeGetsEverythingAndHoldsBatchesBack(mode: PortChoice) throws {
+  @Test(arguments: modes) func aSlowPipeThatMayBlockGetsEverythingAndHoldsBatchesBack(mode: PortChoice) throws {
     let bench = try Bench(mode, batches: 2)
     var ends: [Int32] = [0, 0]
     #expect(pipe(&ends) == 0)
     defer { close(ends[0]) }
-    let sink = StandardStreamSink(name: "o", descriptor: ends[1], bench.output())
-    let text = (0..<5000).map { Self.text($0) }.joined()
-    #expect(bench.offer(text, rows: 5000, to: sink))
-    #expect(bench.offer(text, rows: 5000, to: sink))
-    try bench.turn(sink)
-    try bench.turn(sink)
+    let sink = StandardStreamSink(name: "o", descriptor: ends[1], bench.output(queue: .limited(8, .block)))
+    let text = (0..<5000).map { line($0) }.joined()
+    // One written from the pool, one copied, one that stays in the pool.
+    for _ in 0..<3 {
+      #expect(bench.offer(text, rows: 5000, to: sink))
+      try bench.turn(sink)
+    }
     #expect(!bench.offer(text, rows: 5000, to: sink), "the pool is exhausted while the reader is slow")
     let descriptor = ends[0]
     let reader = DetachedReader(descriptor)
     try bench.drain(sink)
     close(ends[1])
-    #expect(reader.wait() == Data((text + text).utf8))
-    #expect(sink.tally.delivered == 10_000)
+    #expect(reader.wait() == Data((text + text + text).utf8))
+    #expect(sink.tally.delivered == 15_000)
     #expect(bench.freeBatches == 2)
   }
 
@@ -323,40 +281,13 @@ import Testing
     #expect(pipe(&ends) == 0)
     defer { for end in ends { close(end) } }
     let sink = StandardStreamSink(name: "o", descriptor: ends[1], bench.output())
-    let text = (0..<5000).map { Self.text($0) }.joined()
+    let text = (0..<5000).map { line($0) }.joined()
     for _ in 0..<3 { #expect(bench.offer(text, rows: 5000, to: sink)) }
     try bench.turn(sink)
     bench.port.tearDown()
-    sink.abandon()
+    sink.abandon(isStuck: false)
     #expect(sink.tally.dropped[.shutdown] == 15_000)
     #expect(sink.tally.inFlight == 0)
     #expect(bench.freeBatches == 4)
-  }
-
-  private func run(_ words: String...) throws {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = words
-    try process.run()
-    process.waitUntilExit()
-    try #require(process.terminationStatus == 0, "\(words)")
-  }
-}
-
-/// Reads a descriptor to its end on a thread of its own.
-private final class DetachedReader: @unchecked Sendable {
-  private let done = DispatchSemaphore(value: 0)
-  private var data = Data()
-
-  init(_ descriptor: Int32) {
-    Thread.detachNewThread { [self] in
-      data = FileHandle(fileDescriptor: descriptor, closeOnDealloc: false).readDataToEndOfFile()
-      done.signal()
-    }
-  }
-
-  func wait() -> Data {
-    done.wait()
-    return data
   }
 }

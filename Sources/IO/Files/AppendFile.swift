@@ -33,12 +33,54 @@ public struct AppendFile: ~Copyable {
     return Int(status.st_size)
   }
 
-  /// Takes back the last bytes written, if it is a regular file that is at least as long. Nobody else may have appended since.
-  public func removeTail(_ byteCount: Int) {
-    guard let size, size >= byteCount else { return }
-    _ = ftruncate(descriptor.raw, size - byteCount)
+  /// Which file is open, whatever its path names by now.
+  public var identity: FileIdentity? { FileIdentity(descriptor.raw) }
+
+  /// The last bytes of a regular file, to be taken back later, even after the file has been left for another.
+  public func tornTail(_ byteCount: Int, sizeWhenTorn: Int) -> TornTail? {
+    guard byteCount > 0, size != nil else { return nil }
+    let copy = fcntl(descriptor.raw, F_DUPFD_CLOEXEC, 0)
+    return copy < 0 ? nil : TornTail(Descriptor(owning: copy), byteCount: byteCount, size: sizeWhenTorn)
   }
 
   /// Goes on with what the path names now, which is created if need be. After an error the old file stays open.
   public mutating func reopen() throws(FileError) { descriptor = try openAppend(path: path, mode: mode) }
+}
+
+/// What tells one open file from another: device and inode.
+public struct FileIdentity: Equatable, Sendable {
+  private let device: UInt64
+  private let inode: UInt64
+
+  /// Of an open descriptor, fstat(2).
+  init?(_ descriptor: Int32) {
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { return nil }
+    device = UInt64(status.st_dev)
+    inode = UInt64(status.st_ino)
+  }
+}
+
+/// The end of a regular file that is part of something that was not written whole.
+public struct TornTail: ~Copyable, Sendable {
+  private let descriptor: Descriptor
+  private let byteCount: Int
+  private let size: Int
+
+  fileprivate init(_ descriptor: consuming Descriptor, byteCount: Int, size: Int) {
+    self.descriptor = descriptor
+    self.byteCount = byteCount
+    self.size = size
+  }
+
+  /// Nobody has appended to the file or emptied it since.
+  public var isIntact: Bool {
+    var status = stat()
+    return fstat(descriptor.raw, &status) == 0 && Int(status.st_size) == size
+  }
+
+  /// Takes the bytes back if they are still the last ones.
+  public func remove() {
+    if isIntact, size >= byteCount { _ = ftruncate(descriptor.raw, size - byteCount) }
+  }
 }

@@ -175,6 +175,15 @@ public struct QueueStatus: Sendable, Equatable {
   public var oldestBatch: Int64 = 0
 
   public init() {}
+
+  init(_ gauges: QueueGauges) {
+    bytes = gauges.bytes
+    limit = gauges.limit
+    reserve = gauges.reserve
+    queuedRows = gauges.queuedRows
+    sendingRows = gauges.sendingRows
+    oldestBatch = gauges.oldestBatch
+  }
 }
 
 /// How long polls took: counts of those at or below each bound, as Prometheus counts them.
