@@ -32,6 +32,12 @@ final class Parcel: @unchecked Sendable {
     defer { estates[index] = nil }
     return estates[index]
   }
+
+  /// Nobody takes what is left.
+  func abandon() {
+    for estate in estates { _ = estate?.abandon() }
+    estates.removeAll()
+  }
 }
 
 /// Hand-over: what a pipeline that goes leaves to the one that follows.
@@ -83,6 +89,7 @@ extension Pipeline {
     for index in sinks.indices where sinks[index].awaitsEstate {
       sinks[index].inherit(parcel.legacy.plan.predecessor(of: index, in: plan).flatMap(parcel.takeEstate))
     }
+    parcel.abandon()
   }
 
   /// Everything that was to be handed over can be taken, and everything else is delivered.

@@ -13,6 +13,8 @@ struct PipelineBuilder: Sendable {
   /// `NamespaceScout.mountsPollable`. The main thread cannot watch it: its loop asks for no EPOLLPRI.
   let mountsPollable: Int32
   let memory: MemoryBudget
+  /// Makes the loop give its pipelines a turn; called from any thread.
+  let wake: @Sendable () -> Void
 
   /// A pipeline that does nothing yet.
   ///
@@ -101,7 +103,7 @@ struct PipelineBuilder: Sendable {
       let output = SinkOutput(
         port: port, owner: Pipeline.Owner.sinks + UInt32(index), header: encoding.header, queue: part.queue,
         retry: part.retry, budget: memory, capacity: plan.batches, patience: plan.timeout / 2,
-        awaitsEstate: awaitsEstate)
+        awaitsEstate: awaitsEstate, wake: wake)
       let sink = try makeSink(part, output)
       encoding.attach(sink)
       sinks.append(sink)

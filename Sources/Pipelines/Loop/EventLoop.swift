@@ -124,7 +124,10 @@ final class EventLoop {
     if let drainUntil { deadline = min(deadline, drainUntil) }
     try poller.wait(until: deadline == .max ? nil : MonotonicTime(nanoseconds: deadline)) { token, _ in
       switch token {
-      case EventLoop.wakeupToken: wakeup.drain()
+      case EventLoop.wakeupToken:
+        wakeup.drain()
+        // A message, or a queue that shall give memory back: whose it is, the pipelines find out.
+        for pipeline in running { pipeline.isDue = true }
       case EventLoop.mountsToken: builder.namespaces.markMountsChanged()
       default: ports[token]?.isDue = true
       }

@@ -13,7 +13,7 @@ final class LoopThread {
   ///
   /// - Parameter cpus: the CPUs that it may run on; empty: all.
   init(
-    index: Int, builder: PipelineBuilder, events: Mailbox<LoopEvent>, drainTimeout: Int64, cpus: [Int]
+    index: Int, builder: (_ wake: @escaping @Sendable () -> Void) -> PipelineBuilder, events: Mailbox<LoopEvent>, drainTimeout: Int64, cpus: [Int]
   ) throws(SystemError) {
     self.index = index
     let wakeup = try Wakeup()
@@ -21,6 +21,7 @@ final class LoopThread {
     self.mailbox = mailbox
     clock.turned(at: MonotonicTime.now().nanoseconds)
     let clock = clock
+    let builder = builder { wakeup.signal() }
     thread = try WorkerThread(name: "loop\(index)") {
       do throws(SystemError) {
         let loop = try EventLoop(

@@ -147,10 +147,13 @@ extension Supervisor {
   }
 
   private func makeLoop(_ number: Int, _ global: GlobalSettings) throws(SystemError) -> LoopThread {
-    let builder = PipelineBuilder(
-      options: options, log: log, namespaces: namespaces, mountsPollable: scout?.mountsPollable ?? -1, memory: budget)
-    return try LoopThread(
-      index: number, builder: builder, events: mailbox, drainTimeout: drainTimeout(global), cpus: global.resources.cpus)
+    try LoopThread(
+      index: number,
+      builder: { wake in
+        PipelineBuilder(
+          options: options, log: log, namespaces: namespaces, mountsPollable: scout?.mountsPollable ?? -1,
+          memory: budget, wake: wake)
+      }, events: mailbox, drainTimeout: drainTimeout(global), cpus: global.resources.cpus)
   }
 
   /// What a run without a configuration file wants counts more than a default.
