@@ -78,7 +78,7 @@ extension Supervisor {
 
   private func begin(_ outcome: Outcome, _ requests: ReloadRequests, _ running: RunningConfiguration) {
     services.reloading()
-    closureWatch = outcome.closure.map(ClosureWatch.init)
+    closureWatch = outcome.watch
     let hash = outcome.closure?.hash ?? ""
     if let expected = requests.requests.compactMap(\.expectedHash).first(where: { $0 != hash }) {
       return refuse("the configuration's hash is \(hash), not \(expected) as expected", [], hash, requests)

@@ -26,7 +26,7 @@ extension Supervisor {
     }
     services.commit(outcome)
     lastSuccess = wallClockNanoseconds()
-    closureWatch = outcome.closure.map(ClosureWatch.init)
+    closureWatch = outcome.watch
   }
 
   private func addAll(
