@@ -6,7 +6,7 @@ RELEASE := .build/release/xtcpd
 BED := .build/bed
 CFLAGS := -std=gnu11 -O2 -Wall -Wextra -Werror
 BED_TOOLS := $(BED)/population $(BED)/floor $(BED)/allocations.so $(BED)/namespaces $(BED)/without-io-uring \
-	$(BED)/netlink-faults.so $(BED)/processes
+	$(BED)/netlink-faults.so $(BED)/processes $(BED)/hangup-before-main.so
 PYTEST := .venv/bin/python -m pytest -c Tests/EndToEnd/pytest.ini Tests/EndToEnd
 
 FUZZ_SECONDS ?= 300
@@ -77,6 +77,7 @@ $(BED)/processes: Tests/EndToEnd/tools/processes.c
 $(BED)/without-io-uring: Tests/EndToEnd/tools/without-io-uring.c
 $(BED)/allocations.so: Benchmarks/allocations.c
 $(BED)/netlink-faults.so: Tests/EndToEnd/tools/netlink-faults.c
+$(BED)/hangup-before-main.so: Tests/EndToEnd/tools/hangup-before-main.c
 
 $(BED)/%.so: | $(BED)
 	gcc $(CFLAGS) -shared -fPIC -o $@ $(filter %.c,$^)
