@@ -113,3 +113,14 @@ enum Units {
     return Mistake(reason: "has the unknown unit \(unit.quotedForMessage); the units are \(list)\(hint)")
   }
 }
+
+extension Duration {
+  /// A duration as the configuration and the command line have it, `1m30s`; nil if the text is not one.
+  public init?(asWritten text: String) {
+    guard let duration = try? Units.duration(text) else { return nil }
+    self = duration
+  }
+
+  /// This duration as it would be written in a configuration.
+  public var asWritten: String { Units.text(self) }
+}

@@ -42,4 +42,11 @@ int clinux_set_nofile_limit(uint64_t soft, uint64_t hard);
 /// Returns -1 with errno set if it cannot be told.
 int clinux_affinity_count(void);
 
+/// SO_PEERCRED of a connected Unix socket, unix(7). Returns 0, or -1 with errno set.
+int clinux_peer_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid);
+
+/// SO_PEERGROUPS of a connected Unix socket, unix(7): the supplementary groups of its peer. Returns how many were written, or -1
+/// with errno set; ERANGE if there are more than `capacity`.
+int clinux_peer_groups(int fd, uint32_t *groups, int capacity);
+
 #endif

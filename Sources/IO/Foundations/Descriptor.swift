@@ -19,6 +19,11 @@ public struct Descriptor: ~Copyable, Sendable {
     raw = result
   }
 
+  /// A second number for the same open file, dup(2), closed on exec.
+  public static func copy(of raw: Int32) throws(SystemError) -> Descriptor {
+    try Descriptor(fcntl(raw, F_DUPFD_CLOEXEC, 0), "fcntl", context: "F_DUPFD_CLOEXEC")
+  }
+
   deinit { Self.close(raw) }
 
   /// Gives the number away; the new owner closes it.
