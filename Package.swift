@@ -46,6 +46,7 @@ let package = Package(
     .testTarget(name: "IOTests", dependencies: ["IO", "CTestSupport"]),
     .testTarget(name: "SinksTests", dependencies: ["Sinks", "CMeasure"]),
     .testTarget(name: "PipelinesTests", dependencies: ["Pipelines"]),
+    .testTarget(name: "XtcpdTests", dependencies: ["xtcpd"]),
   ],
   swiftLanguageModes: [.v6]
 )

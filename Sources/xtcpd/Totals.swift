@@ -33,13 +33,8 @@ extension PipelineTotals {
   private func logDumps(to log: Logger) {
     let dumps = counters.dumps
     guard dumps.incomplete > 0 else { return }
-    let ends: [(String, UInt64)] = [
-      ("vanished", dumps.vanished), ("denied", dumps.denied), ("refused", dumps.refused), ("timed_out", dumps.timedOut),
-      ("held_too_long", dumps.heldTooLong), ("malformed", dumps.malformed), ("interrupted", dumps.interrupted),
-      ("failed", dumps.failed),
-    ]
     var metadata: Logger.Metadata = ["pipeline": "\(name)", "complete_dumps": "\(dumps.complete)"]
-    for (end, count) in ends where count > 0 { metadata[end] = "\(count)" }
+    for (end, count) in dumps.incompleteByResult where count > 0 { metadata[end] = "\(count)" }
     log.info("totals", metadata: metadata)
   }
 

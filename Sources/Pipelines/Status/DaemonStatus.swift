@@ -60,7 +60,19 @@ public struct ReloadVerdict: Sendable {
     case refused
   }
 
+  /// Why a configuration was refused.
+  public enum Cause: String, Sendable {
+    /// It is invalid, or asks for more than its budget.
+    case configuration
+    /// A right is missing.
+    case missingRight = "missing_right"
+    /// Something could not be opened, bound or made.
+    case system
+  }
+
   public var result: Result
+  /// Nil unless it was refused.
+  public var cause: Cause?
   /// Of the configuration that runs after it.
   public var generation: UInt64
   /// Of the configuration that was read; empty if it could not be.
@@ -73,9 +85,11 @@ public struct ReloadVerdict: Sendable {
   public var details: [String]
 
   public init(
-    result: Result, generation: UInt64, hash: String, time: Int64, summary: String, details: [String] = []
+    result: Result, cause: Cause? = nil, generation: UInt64, hash: String, time: Int64, summary: String,
+    details: [String] = []
   ) {
     self.result = result
+    self.cause = cause
     self.generation = generation
     self.hash = hash
     self.time = time
