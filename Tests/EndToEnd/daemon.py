@@ -1,7 +1,14 @@
 """A running `xtcpd run`: its configuration, its log as objects, its end."""
 import json
+import os
+import re
+import signal
+import socket
 import subprocess
+import tempfile
 import threading
+import urllib.error
+import urllib.request
 
 import yaml
 
@@ -10,14 +17,20 @@ import bed
 
 class Daemon:
     """Starts xtcpd with a configuration (a dictionary) and reads its log. A context manager: leaving it stops xtcpd
-    and checks that it ended well and that its counters hold."""
+    and checks that it ended well and that its counters hold. Each has a control socket of its own and, unless the
+    settings say otherwise, an HTTP server at a port that the kernel chose."""
 
     def __init__(self, folder, pipelines, *, settings=None, prefix=(), environment=None, stdout=subprocess.DEVNULL,
                  expect_exit=0):
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "xtcpd.yaml"
         settings = settings or {}
-        settings.setdefault("global", {}).setdefault("log", {"level": "debug", "format": "json"})
+        of_process = settings.setdefault("global", {})
+        of_process.setdefault("log", {"level": "debug", "format": "json"})
+        # Not in the folder of the test: a socket's path has at most 107 bytes.
+        self.sockets = tempfile.TemporaryDirectory(prefix="xtcpd-")
+        self.socket = of_process.setdefault("control", {}).setdefault("socket", f"{self.sockets.name}/control.sock")
+        of_process.setdefault("metrics", {"listen": "127.0.0.1:0"})
         self.path.write_text(yaml.safe_dump({"version": 1, **settings, "pipelines": pipelines}, sort_keys=False))
         self.arguments = [*prefix, str(bed.BINARY), "run", "--config", str(self.path)]
         self.environment = environment
@@ -45,6 +58,7 @@ class Daemon:
         finally:
             if self.process.stdout:
                 self.process.stdout.close()
+            self.sockets.cleanup()
         if kind is None:
             self.check_totals()
             assert code == self.expect_exit, f"xtcpd ended with {code}:\n" + "".join(self.raw[-20:])
@@ -58,6 +72,44 @@ class Daemon:
     @property
     def proc(self):
         return bed.Process(self.process.pid)
+
+    def ask(self, request, timeout=20):
+        """Sends a request (a dictionary, or bytes as they are) to the control socket and returns its answer."""
+        bed.eventually(lambda: os.path.exists(self.socket), what="a control socket")
+        with Client(self.socket, timeout) as client:
+            return client.ask(request)
+
+    def command(self, name, *arguments, **options):
+        """Runs a command of xtcpd against this daemon."""
+        return bed.xtcpd(name, "--socket", self.socket, *arguments, **options)
+
+    def status(self):
+        return self.ask({"command": "status"})["status"]
+
+    def reload(self, **request):
+        """The verdict of a reload."""
+        return self.ask({"command": "reload", **request})["verdict"]
+
+    def hangup(self):
+        self.process.send_signal(signal.SIGHUP)
+
+    @property
+    def http(self):
+        """Where the HTTP server is: http://ADDRESS."""
+        return re.search(r"http://[^/]*", self.wait_for_log("metrics at http://")).group()
+
+    def get(self, path):
+        """(status, text) of a path of the HTTP server."""
+        try:
+            with urllib.request.urlopen(self.http + path, timeout=10) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def metrics(self):
+        """{name{labels} as written: value}."""
+        lines = [line for line in self.get("/metrics")[1].splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 
     def polls(self, pipeline=None):
         """The log's poll summaries so far."""
@@ -108,3 +160,35 @@ class Daemon:
             for sink in counts["sinks"].values():
                 assert counts["encoded"] == sink["delivered"] + sink["dropped"] + sink["in_flight"], (pipeline, counts)
         return totals
+
+
+class Client:
+    """A client of the control socket. A context manager."""
+
+    def __init__(self, path, timeout=20):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(timeout)
+        self.socket.connect(str(path))
+        self.file = self.socket.makefile("rb")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+        self.socket.close()
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def answer(self):
+        """The next answer; None at the end of the connection."""
+        try:
+            line = self.file.readline()
+        except ConnectionResetError:
+            return None
+        return json.loads(line) if line else None
+
+    def ask(self, request):
+        self.send(request if isinstance(request, bytes) else json.dumps(request).encode() + b"\n")
+        return self.answer()

@@ -21,7 +21,8 @@ public enum Signal: Sendable, CaseIterable {
   }
 }
 
-/// Signals as something to read instead of handlers that interrupt: signalfd(2).
+/// Signals as something to read instead of handlers that interrupt: signalfd(2). SIGHUP and SIGUSR1 are held back for it from
+/// before main on (CLinux/signals.c).
 ///
 /// To be made on the main thread before any other thread starts, because threads inherit what is blocked.
 /// A signal that came while one of its kind was waiting merges with it, as signals do.
@@ -42,14 +43,19 @@ public struct SignalReader: ~Copyable {
     descriptor = try Descriptor(signalfd(-1, &set, flags), "signalfd")
   }
 
-  /// For the main thread's `Poller`: readable while a signal waits.
+  /// For the main thread's loop to read: `signals(in:)` understands what it gives. Readable while a signal waits.
   public var pollable: Int32 { descriptor.raw }
 
-  /// The next signal that waits, or `nil`.
-  public func next() -> Signal? {
-    var information = signalfd_siginfo()
+  /// The signals in what was read of `pollable`.
+  public static func signals(in bytes: some Collection<UInt8>) -> [Signal] {
     let size = MemoryLayout<signalfd_siginfo>.size
-    guard retryingOnInterrupt({ read(descriptor.raw, &information, size) }) == size else { return nil }
-    return Signal(number: Int32(bitPattern: information.ssi_signo))
+    var signals: [Signal] = []
+    var rest = Array(bytes)[...]
+    while rest.count >= size {
+      let number = rest.withUnsafeBytes { $0.loadUnaligned(as: UInt32.self) }  // ssi_signo is the first field.
+      if let signal = Signal(number: Int32(bitPattern: number)) { signals.append(signal) }
+      rest = rest.dropFirst(size)
+    }
+    return signals
   }
 }

@@ -23,7 +23,8 @@ struct Run: ParsableCommand {
       LogOutput(level: settings.global.log.level, format: settings.global.log.format)
     }
     for gap in CapabilityReport().gaps { log.warning("\(gap)") }
-    let daemon = Daemon(settings: settings, options: RunOptions(version: BuildInfo.version), log: log)
-    for totals in try daemon.run(signals) { totals.log(to: log) }
+    let supervisor = try Supervisor(settings: settings, options: RunOptions(version: BuildInfo.version), log: log)
+    let control = supervisor.control(path: source.config)
+    DaemonProcess.run(control, settings.global, signals, log)
   }
 }

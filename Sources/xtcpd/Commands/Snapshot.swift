@@ -67,9 +67,10 @@ struct Snapshot: ParsableCommand {
     options.drainTimeout = .zero
     let output = format ?? (isatty(STDOUT_FILENO) == 1 ? .table : .record(.jsonl))
     options.asTable = output == .table
-    let daemon = Daemon(settings: settings(output), options: options, log: log)
-    let totals = try daemon.run(signals)
-    if totals.contains(where: { !$0.isWhole || $0.hasLostRows }) { throw ExitCode.failure }
+    let supervisor = try Supervisor(settings: settings(output), options: options, log: log)
+    DaemonProcess.run(supervisor.control(path: ""), signals, log) { status in
+      status.pipelines.contains { !$0.totals.isWhole || $0.totals.hasLostRows } ? .failure : .success
+    }
   }
 
   private func settings(_ output: OutputFormat) -> Settings {

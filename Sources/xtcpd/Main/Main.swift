@@ -14,9 +14,16 @@ struct XTCPD: ParsableCommand {
         xtcpd check --config /etc/xtcpd/xtcpd.yaml
         sudo xtcpd run --config /etc/xtcpd/xtcpd.yaml
 
-      Exit codes: 0 fine, 1 failed, 64 usage, 77 a right is missing, 78 the configuration is invalid or asks
-      for more than there is.
+      And ask the daemon that runs:
+        xtcpd status --watch
+        xtcpd reload
+
+      Exit codes: 0 fine, 1 failed, 64 usage, 69 the daemon is not reachable, 77 a right is missing, 78 the configuration is invalid
+      or asks for more than there is.
       """,
     version: BuildInfo.version,
-    subcommands: [Run.self, Check.self, ConfigCommand.self, Plan.self, Snapshot.self, Schema.self, Decode.self])
+    subcommands: [
+      Run.self, Check.self, ConfigCommand.self, Plan.self, Reload.self, Status.self, Poll.self, Snapshot.self, Schema.self,
+      Decode.self,
+    ])
 }

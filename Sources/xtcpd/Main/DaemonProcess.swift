@@ -1,0 +1,88 @@
+import ArgumentParser
+import Config
+import Glibc
+import IO
+import Logging
+import Pipelines
+
+/// Puts the main thread together: the daemon, and those who ask it. Ends the process.
+enum DaemonProcess {
+  /// `run`: with the control socket, the HTTP server and the service manager.
+  static func run(
+    _ control: any DaemonControl, _ global: GlobalSettings, _ signals: consuming SignalReader, _ log: Logger
+  ) -> Never {
+    let signals = SignalBox(signals)
+    MainLoop.run { loop in
+      var listeners: Listeners?
+      let daemon = Daemon(control, on: loop, log: log) { status, code in
+        listeners?.close()
+        for pipeline in status.pipelines { pipeline.totals.log(to: log) }
+        XTCPD.exit(withError: code)
+      }
+      let service = ControlService(daemon) {
+        StatusReport(
+          control.status(), process: .current(), pid: Int(getpid()), metricsAddress: listeners?.metricsAddress,
+          now: wallClockNanoseconds())
+      }
+      let listening = Listeners(loop: loop, log: log, service: service) { answer($0, control) }
+      listeners = listening
+      let reporter = ServiceReporter(.fromEnvironment(), daemon)
+      do throws(StartError) {
+        let prepared = try listening.prepare(global)
+        try prepared.commit()
+        try daemon.start(signals.reader)
+        reporter.start()
+      } catch {
+        log.error("\(error)")
+        listening.close()
+        XTCPD.exit(withError: ExitCode(error))
+      }
+    }
+  }
+
+  /// `snapshot`: nobody asks.
+  ///
+  /// - Parameter judge: the exit code of a run that came to its end.
+  static func run(
+    _ control: any DaemonControl, _ signals: consuming SignalReader, _ log: Logger,
+    _ judge: @escaping (DaemonStatus) -> ExitCode
+  ) -> Never {
+    let signals = SignalBox(signals)
+    MainLoop.run { loop in
+      let daemon = Daemon(control, on: loop, log: log) { status, code in
+        XTCPD.exit(withError: code == .success ? judge(status) : code)
+      }
+      do throws(StartError) {
+        try daemon.start(signals.reader)
+      } catch {
+        log.error("\(error)")
+        XTCPD.exit(withError: ExitCode(error))
+      }
+    }
+  }
+
+  /// What the HTTP server answers to a path.
+  private static func answer(_ path: String, _ control: any DaemonControl) -> HTTPServer.Answer? {
+    switch path {
+    case "/metrics":
+      let scrape = Scrape(status: control.status(), process: .current(), now: wallClockNanoseconds())
+      return HTTPServer.Answer(contentType: Exposition.contentType, text: MetricsText.render(scrape))
+    case "/healthz": return HTTPServer.Answer(.live(control.status()))
+    case "/readyz": return HTTPServer.Answer(.ready(control.status()))
+    default: return nil
+    }
+  }
+
+  /// A noncopyable value cannot be captured by an escaping closure.
+  private final class SignalBox {
+    let reader: SignalReader
+
+    init(_ reader: consuming SignalReader) { self.reader = reader }
+  }
+}
+
+extension HTTPServer.Answer {
+  fileprivate init(_ health: Health) {
+    self.init(status: health.isGood ? .ok : .serviceUnavailable, text: health.text)
+  }
+}
