@@ -6,7 +6,7 @@ RELEASE := .build/release/xtcpd
 BED := .build/bed
 CFLAGS := -std=gnu11 -O2 -Wall -Wextra -Werror
 BED_TOOLS := $(BED)/population $(BED)/floor $(BED)/allocations.so $(BED)/namespaces $(BED)/without-io-uring \
-	$(BED)/netlink-faults.so $(BED)/processes $(BED)/hangup-before-main.so
+	$(BED)/netlink-faults.so $(BED)/processes $(BED)/hangup-before-main.so $(BED)/under-filter
 PYTEST := .venv/bin/python -m pytest -c Tests/EndToEnd/pytest.ini Tests/EndToEnd
 
 FUZZ_SECONDS ?= 300
@@ -75,6 +75,7 @@ $(BED)/floor: Benchmarks/floor.c
 $(BED)/namespaces: Tests/EndToEnd/tools/namespaces.c Benchmarks/netns-directory.h
 $(BED)/processes: Tests/EndToEnd/tools/processes.c
 $(BED)/without-io-uring: Tests/EndToEnd/tools/without-io-uring.c
+$(BED)/under-filter: Tests/EndToEnd/tools/under-filter.c
 $(BED)/allocations.so: Benchmarks/allocations.c
 $(BED)/netlink-faults.so: Tests/EndToEnd/tools/netlink-faults.c
 $(BED)/hangup-before-main.so: Tests/EndToEnd/tools/hangup-before-main.c
