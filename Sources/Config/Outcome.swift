@@ -31,6 +31,9 @@ public struct Outcome: Sendable {
     watch = ClosureWatch(closure)
   }
 
+  /// That of settings which come from no file, such as those of `xtcpd snapshot`.
+  public init(_ settings: Settings) { self.init(settings: settings, diagnostics: []) }
+
   /// The errors, without the warnings.
   public var errors: [Diagnostic] { diagnostics.filter { $0.severity == .error } }
 

@@ -68,6 +68,14 @@ public struct ReloadVerdict: Sendable {
     case missingRight = "missing_right"
     /// Something could not be opened, bound or made.
     case system
+
+    init(_ error: StartError) {
+      switch error {
+      case .missingRight: self = .missingRight
+      case .configuration: self = .configuration
+      case .system: self = .system
+      }
+    }
   }
 
   public var result: Result

@@ -81,14 +81,14 @@ extension Supervisor {
     closureWatch = outcome.watch
     let hash = outcome.closure?.hash ?? ""
     if let expected = requests.requests.compactMap(\.expectedHash).first(where: { $0 != hash }) {
-      return refuse("the configuration's hash is \(hash), not \(expected) as expected", [], hash, requests)
+      return refuse("the configuration's hash is \(hash), not \(expected) as expected", [], hash, requests, .system)
     }
     guard let settings = outcome.settings else {
       let refusal = Refusal(outcome)
-      return refuse(refusal.summary, refusal.details, hash, requests)
+      return refuse(refusal.summary, refusal.details, hash, requests, .configuration)
     }
     switch planned(settings, running) {
-    case .failure(let refusal): refuse(refusal.summary, refusal.details, hash, requests)
+    case .failure(let refusal): refuse(refusal.summary, refusal.details, hash, requests, .configuration)
     case .success(let plan) where plan.isEmpty:
       self.running?.hash = hash
       conclude(.unchanged, "nothing to change", [], hash, requests)
@@ -108,7 +108,7 @@ extension Supervisor {
       try carryOut(steps(of: plan, from: running, to: next), to: next) { [self] error in
         if let error {
           services.discard()
-          refuse("\(error)", plan.lines, hash, requests)
+          refuse("\(error)", plan.lines, hash, requests, .init(error))
         } else {
           services.commit(outcome)
           conclude(.applied, plan.summary, plan.lines, hash, requests)
@@ -116,22 +116,26 @@ extension Supervisor {
       }
     } catch {
       services.discard()
-      refuse("\(error)", plan.lines, hash, requests)
+      refuse("\(error)", plan.lines, hash, requests, .init(error))
     }
   }
 
   // MARK: Verdicts
 
-  private func refuse(_ summary: String, _ details: [String], _ hash: String, _ requests: ReloadRequests) {
-    conclude(.refused, summary, details, hash, requests)
+  private func refuse(
+    _ summary: String, _ details: [String], _ hash: String, _ requests: ReloadRequests, _ cause: ReloadVerdict.Cause
+  ) {
+    conclude(.refused, summary, details, hash, requests, cause)
   }
 
   private func conclude(
-    _ result: ReloadVerdict.Result, _ summary: String, _ details: [String], _ hash: String, _ requests: ReloadRequests
+    _ result: ReloadVerdict.Result, _ summary: String, _ details: [String], _ hash: String, _ requests: ReloadRequests,
+    _ cause: ReloadVerdict.Cause? = nil
   ) {
     let now = wallClockNanoseconds()
     let verdict = ReloadVerdict(
-      result: result, generation: running?.generation ?? 0, hash: hash, time: now, summary: summary, details: details)
+      result: result, cause: cause, generation: running?.generation ?? 0, hash: hash, time: now, summary: summary,
+      details: details)
     self.verdict = verdict
     reloadCounts[result, default: 0] += 1
     isLastReloadSuccessful = result != .refused

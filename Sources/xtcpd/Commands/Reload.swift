@@ -6,13 +6,13 @@ struct Reload: ParsableCommand {
     abstract: "Has the running daemon read its configuration again, and waits for the verdict.",
     discussion: """
       Prints the verdict, and what was wrong or what was done. Exit code 0: applied, or nothing had changed. 78: refused because the
-      configuration is invalid or asks for too much. 1: refused for another reason, or what runs now is not what --expect-hash asked
-      for. 69: the daemon is not reachable. 77: not permitted to ask. After a refusal the daemon runs on with what it had.
+      configuration is invalid or asks for too much. 1: refused for another reason, such as
+      --expect-hash. 69: the daemon is not reachable. 77: not permitted to ask. After a refusal the daemon runs on with what it had.
       """)
 
   @OptionGroup var control: ControlOption
 
-  @Option(help: ArgumentHelp("Fail unless the configuration that runs afterwards has this hash.", valueName: "hash"))
+  @Option(help: ArgumentHelp("Refuse a configuration that does not have this hash.", valueName: "hash"))
   var expectHash: String?
 
   func run() throws {
@@ -31,7 +31,6 @@ struct Reload: ParsableCommand {
     }
     printError(line)
     for detail in verdict.details { printError(detail) }
-    if response.code == .hashMismatch { printError(response.error ?? "") }
     throw verdict.cause == "configuration" ? ExitCode.invalidConfiguration : ExitCode.failure
   }
 }

@@ -18,13 +18,16 @@ struct Run: ParsableCommand {
   func run() throws {
     // First of all: from here on a signal waits to be read instead of ending the process.
     let signals = try SignalReader()
-    let settings = try source.load()
+    let outcome = source.read()
+    let settings = try outcome.told()
     let log = Logger(label: "xtcpd") { _ in
       LogOutput(level: settings.global.log.level, format: settings.global.log.format)
     }
     for gap in CapabilityReport().gaps { log.warning("\(gap)") }
-    let supervisor = try Supervisor(settings: settings, options: RunOptions(version: BuildInfo.version), log: log)
-    let control = supervisor.control(path: source.config)
-    DaemonProcess.run(control, settings.global, signals, log)
+    let services = DaemonServices()
+    let supervisor = try Supervisor(
+      source: FileSource(path: source.config), services: services, options: RunOptions(version: BuildInfo.version),
+      log: log)
+    DaemonProcess.run(supervisor, outcome, services, signals, log)
   }
 }

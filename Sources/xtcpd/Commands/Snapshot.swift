@@ -67,10 +67,20 @@ struct Snapshot: ParsableCommand {
     options.drainTimeout = .zero
     let output = format ?? (isatty(STDOUT_FILENO) == 1 ? .table : .record(.jsonl))
     options.asTable = output == .table
-    let supervisor = try Supervisor(settings: settings(output), options: options, log: log)
-    DaemonProcess.run(supervisor.control(path: ""), signals, log) { status in
+    let outcome = Outcome(settings(output))
+    let supervisor = try Supervisor(
+      source: SettingsSource(outcome: outcome), services: DaemonServices(), options: options, log: log)
+    DaemonProcess.run(supervisor, outcome, signals, log) { status in
       status.pipelines.contains { !$0.totals.isWhole || $0.totals.hasLostRows } ? .failure : .success
     }
+  }
+
+  /// Settings that come from no file.
+  private struct SettingsSource: ConfigurationSource {
+    let outcome: Outcome
+    let path = ""
+
+    func read() -> Outcome { outcome }
   }
 
   private func settings(_ output: OutputFormat) -> Settings {

@@ -14,7 +14,6 @@ final class ControlConnection: ChannelDuplexHandler {
   static let patience = Duration.seconds(10)
 
   private let service: ControlService
-  private let peer: PeerCredentials
   private let loop: MainLoop
   /// Nil once the connection is over.
   private var context: ChannelHandlerContext?
@@ -24,9 +23,8 @@ final class ControlConnection: ChannelDuplexHandler {
   private var isInputOver = false
   private var alarm: MainLoop.Alarm?
 
-  init(_ service: ControlService, peer: PeerCredentials, loop: MainLoop) {
+  init(_ service: ControlService, loop: MainLoop) {
     self.service = service
-    self.peer = peer
     self.loop = loop
   }
 
@@ -83,7 +81,7 @@ final class ControlConnection: ChannelDuplexHandler {
   private func answer(_ line: [UInt8]) {
     isAnswering = true
     // The answer may come when the client has gone.
-    service.answer(line, from: peer) { [weak self] response in
+    service.answer(line) { [weak self] response in
       self?.write(response) { [weak self] in self?.goOn() }
     }
   }

@@ -8,10 +8,8 @@ struct ControlRequest: Codable {
   enum Command: String, Codable, CaseIterable { case status, reload, plan, poll }
 
   var command: Command
-  /// `reload`: the hash that the configuration must have that runs afterwards.
+  /// `reload`: the hash that the configuration must have; any other is refused.
   var expectHash: String?
-  /// `plan`: the path of the configuration to plan for; without it the daemon's own.
-  var config: String?
   /// `poll`: which pipeline.
   var pipeline: String?
 }
@@ -26,8 +24,6 @@ struct ControlResponse: Codable {
     case unknownPipeline = "unknown_pipeline"
     /// A reload was refused: `verdict` says why.
     case refused
-    /// The reload was done, but what runs now is not what was expected.
-    case hashMismatch = "hash_mismatch"
   }
 
   var ok = true

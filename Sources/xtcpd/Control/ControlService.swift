@@ -13,49 +13,32 @@ final class ControlService {
   }
 
   /// Answers a line, at once or later, exactly once.
-  ///
-  /// - Parameter peer: who asks; that it may ask at all has been checked.
-  func answer(_ line: [UInt8], from peer: PeerCredentials, _ done: @escaping (ControlResponse) -> Void) {
+  func answer(_ line: [UInt8], _ done: @escaping (ControlResponse) -> Void) {
     switch ControlLine.request(from: line) {
     case .failure(let mistake): done(.failure(.badRequest, mistake.text))
-    case .success(let request): answer(request, from: peer, done)
+    case .success(let request): answer(request, done)
     }
   }
 
-  private func answer(
-    _ request: ControlRequest, from peer: PeerCredentials, _ done: @escaping (ControlResponse) -> Void
-  ) {
+  private func answer(_ request: ControlRequest, _ done: @escaping (ControlResponse) -> Void) {
     switch request.command {
     case .status: done(ControlResponse(status: report()))
-    case .reload: daemon.reload { done(Self.response(to: $0, expecting: request.expectHash)) }
-    case .plan: done(plan(request.config, for: peer))
+    case .reload:
+      daemon.control.reload(expectedHash: request.expectHash) { done(Self.response(to: $0)) }
+      daemon.turn()
+    case .plan:
+      let answer = daemon.control.plan()
+      done(ControlResponse(plan: .init(outcome: answer.outcome, lines: answer.lines)))
     case .poll: poll(request.pipeline, done)
     }
   }
 
-  private static func response(to verdict: ReloadVerdict, expecting hash: String?) -> ControlResponse {
+  private static func response(to verdict: ReloadVerdict) -> ControlResponse {
     var response = ControlResponse(verdict: StatusReport.Verdict(verdict))
     if verdict.result == .refused {
       (response.ok, response.code, response.error) = (false, .refused, verdict.summary)
-    } else if let hash, hash != verdict.hash {
-      (response.ok, response.code) = (false, .hashMismatch)
-      response.error = "the configuration that runs now has the hash \(verdict.hash), not \(hash)"
     }
     return response
-  }
-
-  /// Another file than the daemon's own is read only for those who could read every file anyway: the diagnostics of a
-  /// configuration show lines of it.
-  private func plan(_ path: String?, for peer: PeerCredentials) -> ControlResponse {
-    if let path, path != daemon.control.status().configuration.path {
-      guard path.hasPrefix("/") else { return .failure(.badRequest, "\"config\" must be an absolute path") }
-      guard peer.isPowerful else {
-        return .failure(
-          .notPermitted, "only root and the user of the daemon may have another file read than its own configuration")
-      }
-    }
-    let answer = daemon.control.plan(path)
-    return ControlResponse(plan: .init(outcome: answer.outcome, lines: answer.lines))
   }
 
   private func poll(_ pipeline: String?, _ done: @escaping (ControlResponse) -> Void) {
@@ -73,9 +56,6 @@ final class ControlService {
 }
 
 extension PeerCredentials {
-  /// Root, or the user that this process runs as.
-  var isPowerful: Bool { uid == 0 || uid == ProcessUsage.userID }
-
-  /// May use the control socket.
-  func isPermitted(group: UInt32) -> Bool { isPowerful || isMember(of: group) }
+  /// May use the control socket: root, the user that this process runs as, and members of its group.
+  func isPermitted(group: UInt32) -> Bool { uid == 0 || uid == ProcessUsage.userID || isMember(of: group) }
 }

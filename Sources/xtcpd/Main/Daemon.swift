@@ -14,17 +14,11 @@ final class Daemon {
   let log: Logger
   /// The end has begun.
   var onStopping: () -> Void = {}
-  /// A reload has been asked for.
-  var onReloading: () -> Void = {}
-  /// A reload has come to its verdict.
-  var onVerdict: (ReloadVerdict) -> Void = { _ in }
   /// Called once, with the last status. Does not return to the loop: it ends the process.
   private let atEnd: (DaemonStatus, ExitCode) -> Never
 
   private var wakeUp: MainLoop.Alarm?
   private var isStopping = false
-  /// When the verdict that was logged last was reached: requests that were taken together share one.
-  private var lastVerdict: Int64 = 0
 
   init(
     _ control: any DaemonControl, on loop: MainLoop, log: Logger,
@@ -36,9 +30,8 @@ final class Daemon {
     self.atEnd = atEnd
   }
 
-  /// Starts the pipelines, and from then on acts on signals and events.
+  /// From now on acts on signals and events. The pipelines have been started.
   func start(_ signals: borrowing SignalReader) throws(StartError) {
-    try control.start()
     do throws(SystemError) {
       try loop.read(control.events) { [self] _ in turn() }
       try loop.read(signals.pollable) { [self] bytes in
@@ -50,22 +43,14 @@ final class Daemon {
     turn()
   }
 
-  /// Asks for a reload and tells everybody of its verdict.
-  func reload(_ done: @escaping (ReloadVerdict) -> Void = { _ in }) {
-    onReloading()
-    control.reload { [self] verdict in
-      tell(verdict)
-      done(verdict)
-    }
-  }
-
   func stop() {
     if !isStopping { onStopping() }
     isStopping = true
     control.stop()
   }
 
-  private func turn() {
+  /// Does what is due, and sees to it that it is called again. To be called after anything was asked of `control`.
+  func turn() {
     let next = control.turn()
     if let ending = control.ending { end(ending) }
     wakeUp?.cancel()
@@ -79,7 +64,7 @@ final class Daemon {
       stop()
     case .hangup:
       log.info("SIGHUP: reading the configuration again")
-      reload()
+      control.reload(expectedHash: nil, nil)
     case .user1:
       log.info("SIGUSR1: replaced files are reopened")
       control.reopenFiles()
@@ -87,24 +72,9 @@ final class Daemon {
     turn()
   }
 
-  private func tell(_ verdict: ReloadVerdict) {
-    onVerdict(verdict)
-    guard verdict.time != lastVerdict else { return }
-    lastVerdict = verdict.time
-    let metadata: Logger.Metadata = [
-      "result": "\(verdict.result.rawValue)", "generation": "\(verdict.generation)", "hash": "\(verdict.hash)",
-    ]
-    let isRefused = verdict.result == .refused
-    log.log(level: isRefused ? .error : .notice, "reload: \(verdict.summary)", metadata: metadata)
-    for line in verdict.details { log.log(level: isRefused ? .error : .info, "reload: \(line)") }
-  }
-
   private func end(_ ending: Supervisor.Ending) {
     switch ending {
     case .stopped: atEnd(control.status(), .success)
-    case .notStarted(let error):
-      log.error("\(error)")
-      atEnd(control.status(), ExitCode(error))
     case .failed(let error):
       log.error("cannot go on: \(error)")
       atEnd(control.status(), .failure)

@@ -8,15 +8,15 @@ protocol DaemonControl: AnyObject {
   /// Nil while it runs.
   var ending: Supervisor.Ending? { get }
 
-  /// Builds all pipelines; returns when they run.
-  func start() throws(StartError)
   /// Does what is due. Returns when it wants to be called next if nothing happens before.
   func turn() -> MonotonicTime?
   func status() -> DaemonStatus
   /// Reads the configuration again. The verdict comes later, from `turn`; requests that come meanwhile share one.
-  func reload(_ done: @escaping (ReloadVerdict) -> Void)
-  /// What a reload would do, without doing it. With a path: as if that were the configuration.
-  func plan(_ path: String?) -> PlanAnswer
+  ///
+  /// - Parameter expectedHash: refuse any other configuration.
+  func reload(expectedHash: String?, _ done: ((ReloadVerdict) -> Void)?)
+  /// What a reload would do, without doing it.
+  func plan() -> PlanAnswer
   /// Polls a pipeline now, or as soon as the poll that runs is over. Nil: there is no such pipeline, or it went meanwhile.
   func poll(_ pipeline: String, _ done: @escaping (PollOutcome?) -> Void)
   /// Opens files again whose path names another one.

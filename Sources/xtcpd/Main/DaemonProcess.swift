@@ -9,32 +9,30 @@ import Pipelines
 enum DaemonProcess {
   /// `run`: with the control socket, the HTTP server and the service manager.
   static func run(
-    _ control: any DaemonControl, _ global: GlobalSettings, _ signals: consuming SignalReader, _ log: Logger
+    _ supervisor: Supervisor, _ outcome: Outcome, _ services: DaemonServices, _ signals: consuming SignalReader,
+    _ log: Logger
   ) -> Never {
     let signals = SignalBox(signals)
     MainLoop.run { loop in
-      var listeners: Listeners?
-      let daemon = Daemon(control, on: loop, log: log) { status, code in
-        listeners?.close()
+      let daemon = Daemon(supervisor, on: loop, log: log) { status, code in
+        services.listeners?.close()
         for pipeline in status.pipelines { pipeline.totals.log(to: log) }
         XTCPD.exit(withError: code)
       }
       let service = ControlService(daemon) {
         StatusReport(
-          control.status(), process: .current(), pid: Int(getpid()), metricsAddress: listeners?.metricsAddress,
-          now: wallClockNanoseconds())
+          supervisor.status(), process: .current(), pid: Int(getpid()),
+          metricsAddress: services.listeners?.metricsAddress, now: wallClockNanoseconds())
       }
-      let listening = Listeners(loop: loop, log: log, service: service) { answer($0, control) }
-      listeners = listening
-      let reporter = ServiceReporter(.fromEnvironment(), daemon)
+      services.listeners = Listeners(loop: loop, log: log, service: service) { answer($0, supervisor) }
+      let reporter = ServiceReporter(.fromEnvironment(), daemon, services)
       do throws(StartError) {
-        let prepared = try listening.prepare(global)
-        try prepared.commit()
+        try supervisor.start(outcome)
         try daemon.start(signals.reader)
         reporter.start()
       } catch {
         log.error("\(error)")
-        listening.close()
+        services.listeners?.close()
         XTCPD.exit(withError: ExitCode(error))
       }
     }
@@ -44,15 +42,16 @@ enum DaemonProcess {
   ///
   /// - Parameter judge: the exit code of a run that came to its end.
   static func run(
-    _ control: any DaemonControl, _ signals: consuming SignalReader, _ log: Logger,
+    _ supervisor: Supervisor, _ outcome: Outcome, _ signals: consuming SignalReader, _ log: Logger,
     _ judge: @escaping (DaemonStatus) -> ExitCode
   ) -> Never {
     let signals = SignalBox(signals)
     MainLoop.run { loop in
-      let daemon = Daemon(control, on: loop, log: log) { status, code in
+      let daemon = Daemon(supervisor, on: loop, log: log) { status, code in
         XTCPD.exit(withError: code == .success ? judge(status) : code)
       }
       do throws(StartError) {
+        try supervisor.start(outcome)
         try daemon.start(signals.reader)
       } catch {
         log.error("\(error)")

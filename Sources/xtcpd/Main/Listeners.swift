@@ -61,8 +61,8 @@ final class Listeners {
     http?.close()
   }
 
-  fileprivate func commit(_ prepared: PreparedListeners) throws(StartError) {
-    try commitControl(prepared)
+  fileprivate func commit(_ prepared: PreparedListeners) {
+    commitControl(prepared)
     guard prepared.settings.metrics != metricsSettings else { return }
     http?.close()
     http = nil
@@ -74,17 +74,17 @@ final class Listeners {
     metricsSettings = prepared.settings.metrics
   }
 
-  private func commitControl(_ prepared: PreparedListeners) throws(StartError) {
+  private func commitControl(_ prepared: PreparedListeners) {
     guard prepared.settings.control != controlSettings else { return }
     let old = control
+    control = nil
     if let listener = prepared.control.take() {
       do throws(SystemError) {
         control = try ControlServer(listener, group: prepared.group, service: service, loop: loop, log: log)
       } catch {
-        throw Self.error(.system(error), "global.control.socket")
+        // It was bound beside its path, in the same directory: only somebody who removes that meanwhile brings this about.
+        log.error("the control socket is not at its path: \(error)")
       }
-    } else {
-      control = nil
     }
     old?.close()
     controlSettings = prepared.settings.control
@@ -108,8 +108,8 @@ final class PreparedListeners {
     self.settings = settings
   }
 
-  /// Goes over to what was prepared; closes what it replaces. If it throws, nothing has changed.
-  func commit() throws(StartError) { try listeners.commit(self) }
+  /// Goes over to what was prepared; closes what it replaces.
+  func commit() { listeners.commit(self) }
 
   /// Lets go of what was prepared.
   func discard() {

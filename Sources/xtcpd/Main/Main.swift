@@ -23,7 +23,8 @@ struct XTCPD: ParsableCommand {
       """,
     version: BuildInfo.version,
     subcommands: [
-      Run.self, Check.self, ConfigCommand.self, Plan.self, Reload.self, Status.self, Poll.self, Snapshot.self, Schema.self,
+      Run.self, Check.self, ConfigCommand.self, Plan.self, Reload.self, Status.self, Poll.self, Snapshot.self,
+      Schema.self,
       Decode.self,
     ])
 }

@@ -7,12 +7,12 @@ final class ServiceReporter {
   private let daemon: Daemon
   private var told = ""
 
-  init(_ manager: ServiceManager, _ daemon: Daemon) {
+  init(_ manager: ServiceManager, _ daemon: Daemon, _ services: DaemonServices) {
     self.manager = manager
     self.daemon = daemon
     daemon.onStopping = { manager.stopping() }
-    daemon.onReloading = { manager.reloading() }
-    daemon.onVerdict = { [self] _ in ready() }
+    services.onReloading = { manager.reloading() }
+    services.onVerdict = { [self] _ in ready() }
   }
 
   /// Everything has been started.

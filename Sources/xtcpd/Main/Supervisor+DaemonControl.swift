@@ -1,0 +1,44 @@
+import Config
+import Pipelines
+
+extension Supervisor: DaemonControl {
+  func plan() -> PlanAnswer {
+    let result: Result<ReloadPlan, Refusal> = plan()
+    switch result {
+    case .success(let plan): return PlanAnswer(outcome: plan.isEmpty ? .unchanged : .changes, lines: plan.lines)
+    case .failure(let refusal): return PlanAnswer(outcome: .refused, lines: [refusal.summary] + refusal.details)
+    }
+  }
+}
+
+/// The configuration file that a command was given.
+struct FileSource: ConfigurationSource {
+  let path: String
+
+  func read() -> Outcome { ConfigurationOption.read(path) }
+}
+
+/// Connects a supervisor with what else belongs to the process. Belongs to the main thread.
+final class DaemonServices: ProcessServices {
+  /// Nil: nobody asks.
+  var listeners: Listeners?
+  var onReloading: () -> Void = {}
+  var onVerdict: (ReloadVerdict) -> Void = { _ in }
+  private var prepared: PreparedListeners?
+
+  func prepare(_ settings: GlobalSettings) throws(StartError) { prepared = try listeners?.prepare(settings) }
+
+  func commit(_ outcome: Outcome) {
+    prepared?.commit()
+    prepared = nil
+  }
+
+  func discard() {
+    prepared?.discard()
+    prepared = nil
+  }
+
+  func reloading() { onReloading() }
+
+  func reloaded(_ verdict: ReloadVerdict) { onVerdict(verdict) }
+}
