@@ -5,9 +5,13 @@ import Synchronization
 
 /// Writes log lines to standard error: for people, or one JSON object a line for collectors.
 struct LogOutput: LogHandler {
-  var logLevel: Logger.Level
   var metadata: Logger.Metadata = [:]
-  private let format: LogFormat
+  /// Of this logger; nil: that of the process, which may change while it runs.
+  private var ownLevel: Logger.Level?
+
+  /// Index of `Logger.Level.allCases`, and whether lines are JSON.
+  private static let level = Atomic(2)
+  private static let isJSON = Atomic(false)
 
   /// What no line of any logger shows. That of the process, because a value may turn up in the text of any error.
   private static let redaction = Mutex(Redaction())
@@ -28,9 +32,19 @@ struct LogOutput: LogHandler {
     redaction.withLock { $0 }(text)
   }
 
-  init(level: LogLevel, format: LogFormat) {
-    self.format = format
-    logLevel = Logger.Level(level)
+  /// From now on every logger that has no level of its own writes what these settings say.
+  static func follow(_ settings: LogSettings) {
+    let index = Logger.Level.allCases.firstIndex(of: Logger.Level(settings.level)) ?? 0
+    level.store(index, ordering: .relaxed)
+    isJSON.store(settings.format == .json, ordering: .relaxed)
+  }
+
+  /// - Parameter level: of this logger alone; nil: that of the process.
+  init(level: LogLevel? = nil) { ownLevel = level.map { Logger.Level($0) } }
+
+  var logLevel: Logger.Level {
+    get { ownLevel ?? Logger.Level.allCases[LogOutput.level.load(ordering: .relaxed)] }
+    set { ownLevel = newValue }
   }
 
   subscript(metadataKey key: String) -> Logger.Metadata.Value? {
@@ -45,10 +59,8 @@ struct LogOutput: LogHandler {
       .sorted { $0.0 < $1.0 }
     let message = redaction("\(event.message)")
     let line =
-      switch format {
-      case .text: LogOutput.text(event.level, message, fields)
-      case .json: LogOutput.json(event.level, message, fields)
-      }
+      LogOutput.isJSON.load(ordering: .relaxed)
+      ? LogOutput.json(event.level, message, fields) : LogOutput.text(event.level, message, fields)
     // In one piece, so that lines of several threads do not mix.
     printError(line)
   }

@@ -14,7 +14,7 @@ import Testing
       SinkSettings(name: "a", kind: .blackhole), SinkSettings(name: "b", kind: .blackhole, format: .csv),
     ]
     edit(&settings)
-    return PipelinePlan(settings, global: GlobalSettings(), hostname: "h")
+    return PipelinePlan(settings, host: HostIdentity(hostname: "h"), RunOptions(version: "test"))
   }
 
   /// Bytes of address space of this process.

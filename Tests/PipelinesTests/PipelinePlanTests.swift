@@ -10,7 +10,7 @@ import Testing
     settings.interval = .seconds(2)
     settings.sinks = [SinkSettings(name: "a", kind: .blackhole)]
     edit(&settings)
-    return PipelinePlan(settings, global: GlobalSettings(), hostname: "h")
+    return PipelinePlan(settings, host: HostIdentity(hostname: "h"), RunOptions(version: "test"))
   }
 
   @Test func everyFormatOfTheConfigurationIsOneOfTheEncoders() {

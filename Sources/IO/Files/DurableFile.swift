@@ -29,7 +29,11 @@ public enum DurableFile {
     let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
     let file = try Descriptor(open(path, flags, mode_t(mode)), "open", context: path)
     guard fchmod(file.raw, mode_t(mode)) == 0 else { throw SystemError.last("fchmod", context: path) }
-    try bytes.withUnsafeBytes { (bytes) throws(SystemError) in try Streams.writeAll(bytes, to: file.raw) }
+    var failure: SystemError?
+    bytes.withUnsafeBytes { bytes in
+      do throws(SystemError) { try Streams.writeAll(bytes, to: file.raw) } catch { failure = error }
+    }
+    if let failure { throw failure }
     guard fsync(file.raw) == 0 else { throw SystemError.last("fsync", context: path) }
   }
 
@@ -42,6 +46,6 @@ public enum DurableFile {
     guard fstat(file.raw, &status) == 0 else { throw SystemError.last("fstat", context: path) }
     guard status.st_mode & S_IFMT == S_IFREG else { throw SystemError("open", errno: EINVAL, context: path) }
     guard status.st_size <= limit else { throw SystemError("read", errno: EFBIG, context: path) }
-    return try Streams.readAll(file.raw)
+    return try Streams.readAll(file.raw, context: path)
   }
 }

@@ -11,7 +11,7 @@ public enum Streams {
     return try readAll(file.raw, context: path)
   }
 
-  private static func readAll(_ descriptor: Int32, context: String) throws(SystemError) -> [UInt8] {
+  static func readAll(_ descriptor: Int32, context: String) throws(SystemError) -> [UInt8] {
     var bytes: [UInt8] = []
     var status = stat()
     if fstat(descriptor, &status) == 0, status.st_size > 0 { bytes.reserveCapacity(min(Int(status.st_size), 1 << 30)) }

@@ -13,7 +13,7 @@ extension Supervisor {
     facts = HostFacts.current(proc: settings.global.paths.proc)
     try checkRights(settings)
     raiseLimits()
-    let admission = Admission(settings, on: .current(), .pipelines).admit()
+    let admission = Supervisor.admission(of: settings)
     if admission.isRefused { throw .configuration(admission.refusals.joined(separator: "; ")) }
     for line in admission.arithmetic { log.debug("\(line)") }
     try services.prepare(settings.global)
@@ -24,6 +24,7 @@ extension Supervisor {
       services.discard()
       throw error
     }
+    // What the last good one is stays what it was.
     services.commit(outcome)
     lastSuccess = wallClockNanoseconds()
     closureWatch = outcome.watch
@@ -127,6 +128,11 @@ extension Supervisor {
 }
 
 extension Supervisor {
+  /// What a configuration asks of this machine if it is started here.
+  public static func admission(of settings: Settings) -> AdmissionResult {
+    Admission(settings, on: .current(), .pipelines).admit()
+  }
+
   /// Finds what makes a valid configuration impossible to run anywhere. Starts and opens nothing.
   public static func check(_ settings: Settings) throws(StartError) {
     for pipeline in settings.pipelines {

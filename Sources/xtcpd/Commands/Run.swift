@@ -18,16 +18,27 @@ struct Run: ParsableCommand {
   func run() throws {
     // First of all: from here on a signal waits to be read instead of ending the process.
     let signals = try SignalReader()
-    let outcome = source.read()
-    let settings = try outcome.told()
-    let log = Logger(label: "xtcpd") { _ in
-      LogOutput(level: settings.global.log.level, format: settings.global.log.format)
-    }
+    let present = source.read()
+    if let log = present.settings?.global.log { LogOutput.follow(log) }
+    let log = Logger(label: "xtcpd") { _ in LogOutput() }
+    let (outcome, state) = try choose(present, log)
+    if let log = outcome.settings?.global.log { LogOutput.follow(log) }
     for gap in CapabilityReport().gaps { log.warning("\(gap)") }
-    let services = DaemonServices()
+    let services = DaemonServices(log: log)
     let supervisor = try Supervisor(
       source: FileSource(path: source.config), services: services, options: RunOptions(version: BuildInfo.version),
       log: log)
-    DaemonProcess.run(supervisor, outcome, services, signals, log)
+    DaemonProcess.run(supervisor, outcome, state, services, signals, log)
+  }
+
+  /// The configuration to start with: the present one, or the last good one in place of one that is invalid or over budget.
+  private func choose(_ present: Outcome, _ log: Logger) throws -> (Outcome, ConfigurationStatus.State) {
+    var judged = present
+    if let settings = present.settings { judged = present.adding(Supervisor.admission(of: settings)) }
+    printError(judged.rendered, terminator: "")
+    if judged.settings != nil { return (judged, .current) }
+    guard let lastGood = LastGood.find(inPlaceOf: present, log: log) else { throw ExitCode.invalidConfiguration }
+    log.error("\(source.config) is invalid: starting with the last good configuration instead; mend it and reload")
+    return (lastGood, .lastGood)
   }
 }

@@ -59,7 +59,7 @@ struct Snapshot: ParsableCommand {
 
   func run() throws {
     let signals = try SignalReader()
-    let log = Logger(label: "xtcpd") { _ in LogOutput(level: .warning, format: .text) }
+    let log = Logger(label: "xtcpd") { _ in LogOutput(level: .warning) }
     if all { for gap in CapabilityReport().gaps { log.warning("\(gap)") } }
     var options = RunOptions(version: BuildInfo.version)
     options.pollLimit = 1
@@ -69,7 +69,7 @@ struct Snapshot: ParsableCommand {
     options.asTable = output == .table
     let outcome = Outcome(settings(output))
     let supervisor = try Supervisor(
-      source: SettingsSource(outcome: outcome), services: DaemonServices(), options: options, log: log)
+      source: SettingsSource(outcome: outcome), services: DaemonServices(log: log), options: options, log: log)
     DaemonProcess.run(supervisor, outcome, signals, log) { status in
       status.pipelines.contains { !$0.totals.isWhole || $0.totals.hasLostRows } ? .failure : .success
     }

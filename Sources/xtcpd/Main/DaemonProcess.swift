@@ -9,8 +9,8 @@ import Pipelines
 enum DaemonProcess {
   /// `run`: with the control socket, the HTTP server and the service manager.
   static func run(
-    _ supervisor: Supervisor, _ outcome: Outcome, _ services: DaemonServices, _ signals: consuming SignalReader,
-    _ log: Logger
+    _ supervisor: Supervisor, _ outcome: Outcome, _ state: ConfigurationStatus.State, _ services: DaemonServices,
+    _ signals: consuming SignalReader, _ log: Logger
   ) -> Never {
     let signals = SignalBox(signals)
     MainLoop.run { loop in
@@ -27,7 +27,7 @@ enum DaemonProcess {
       services.listeners = Listeners(loop: loop, log: log, service: service) { answer($0, supervisor) }
       let reporter = ServiceReporter(.fromEnvironment(), daemon, services)
       do throws(StartError) {
-        try supervisor.start(outcome)
+        try supervisor.start(outcome, state: state)
         try daemon.start(signals.reader)
         reporter.start()
       } catch {

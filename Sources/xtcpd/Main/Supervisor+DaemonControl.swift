@@ -1,4 +1,5 @@
 import Config
+import Logging
 import Pipelines
 
 extension Supervisor: DaemonControl {
@@ -25,12 +26,18 @@ final class DaemonServices: ProcessServices {
   var onReloading: () -> Void = {}
   var onVerdict: (ReloadVerdict) -> Void = { _ in }
   private var prepared: PreparedListeners?
+  private let log: Logger
+
+  init(log: Logger) { self.log = log }
 
   func prepare(_ settings: GlobalSettings) throws(StartError) { prepared = try listeners?.prepare(settings) }
 
   func commit(_ outcome: Outcome) {
     prepared?.commit()
     prepared = nil
+    if let log = outcome.settings?.global.log { LogOutput.follow(log) }
+    LogOutput.redact(only: outcome.references)
+    LastGood.keep(outcome, log: log)
   }
 
   func discard() {
