@@ -39,7 +39,7 @@ LONGEST_CALL = """
 import socket, struct, time
 sock = socket.socket(16, socket.SOCK_RAW, 4)  # AF_NETLINK, NETLINK_SOCK_DIAG
 # struct nlmsghdr; struct inet_diag_req: TCPDIAG_GETSOCK walks both families, as xtcpd does
-body = struct.pack("=BBBB48xII", 0, 0, 0, 0xFE, 0xFFF, 0)
+body = struct.pack("=BBBB48xII", 2, 0, 0, 0xFE, 0xFFF, 0)
 request = struct.pack("=IHHII", 16 + len(body), 18, 0x301, 1, 0) + body
 longest, done = 0, False
 while not done:
@@ -142,6 +142,16 @@ class Process:
             if line.startswith(name + ":"):
                 return int(line.split()[1])
         raise KeyError(name)
+
+    def mask(self, name):
+        """A mask of signals (SigBlk, SigIgn, ...); 0 once the process has ended."""
+        try:
+            for line in (self.folder / "status").read_text().splitlines():
+                if line.startswith(name + ":"):
+                    return int(line.split()[1], 16)
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+        return 0
 
     @property
     def threads(self):

@@ -1,4 +1,6 @@
 """A running `xtcpd run`: its configuration, its log as objects, its end."""
+import copy
+import datetime
 import json
 import os
 import re
@@ -7,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 import urllib.error
 import urllib.request
 
@@ -23,21 +26,36 @@ class Daemon:
     def __init__(self, folder, pipelines, *, settings=None, prefix=(), environment=None, stdout=subprocess.DEVNULL,
                  expect_exit=0):
         folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
         self.path = folder / "xtcpd.yaml"
-        settings = settings or {}
-        of_process = settings.setdefault("global", {})
-        of_process.setdefault("log", {"level": "debug", "format": "json"})
+        self.settings = settings or {}
         # Not in the folder of the test: a socket's path has at most 107 bytes.
         self.sockets = tempfile.TemporaryDirectory(prefix="xtcpd-")
-        self.socket = of_process.setdefault("control", {}).setdefault("socket", f"{self.sockets.name}/control.sock")
-        of_process.setdefault("metrics", {"listen": "127.0.0.1:0"})
-        self.path.write_text(yaml.safe_dump({"version": 1, **settings, "pipelines": pipelines}, sort_keys=False))
+        self.socket = self.settings.get("global", {}).get("control", {}).get(
+            "socket", f"{self.sockets.name}/control.sock")
+        self.write(pipelines)
         self.arguments = [*prefix, str(bed.BINARY), "run", "--config", str(self.path)]
         self.environment = environment
         self.stdout = stdout
         self.expect_exit = expect_exit
         self.log = []
         self.raw = []
+
+    def text(self, pipelines, settings=None):
+        """The configuration with these pipelines; `settings` in place of those of the beginning."""
+        settings = copy.deepcopy(self.settings if settings is None else settings)
+        of_process = settings.setdefault("global", {})
+        of_process.setdefault("log", {"level": "debug", "format": "json"})
+        of_process.setdefault("control", {}).setdefault("socket", self.socket)
+        of_process.setdefault("metrics", {"listen": "127.0.0.1:0"})
+        of_process.setdefault("data_dir", str(self.folder / "data"))
+        return yaml.safe_dump({"version": 1, **settings, "pipelines": pipelines}, sort_keys=False)
+
+    def write(self, pipelines, settings=None):
+        """Writes the configuration file, as a whole: a reload never sees a part of it."""
+        beside = self.path.with_suffix(".new")
+        beside.write_text(self.text(pipelines, settings))
+        beside.rename(self.path)
 
     def __enter__(self):
         self.process = subprocess.Popen(self.arguments, stdout=self.stdout, stderr=subprocess.PIPE, text=True,
@@ -92,6 +110,63 @@ class Daemon:
 
     def hangup(self):
         self.process.send_signal(signal.SIGHUP)
+
+    def verdicts(self):
+        """Those in the log so far: result, and the whole text with what the plan said."""
+        found = []
+        for entry in list(self.log):
+            words = entry["message"].split()
+            if words[:1] == ["reload"] and words[1:2] and words[1].rstrip(":") in ("applied", "unchanged", "refused"):
+                found.append({"result": words[1].rstrip(":"), "text": entry["message"]})
+            elif words[:1] == ["reload:"] and found:
+                found[-1]["text"] += "\n" + entry["message"]
+        return found
+
+    def verdict_after(self, act, timeout=15):
+        """The verdict of the reload that `act` brings about."""
+        count = len(self.verdicts())
+        act()
+        bed.eventually(lambda: len(self.verdicts()) > count, timeout, f"a verdict; log: {self.raw[-5:]}")
+        time.sleep(0.02)  # for the lines that follow it
+        return self.verdicts()[count]
+
+    def hang_up(self):
+        """SIGHUP, and the verdict that follows."""
+        return self.verdict_after(self.hangup)
+
+    def reload_with(self, pipelines, settings=None):
+        """Writes another configuration, SIGHUP, and the verdict."""
+        self.write(pipelines, settings)
+        return self.hang_up()
+
+    def pipelines(self):
+        """{name: what status says of it}"""
+        return {report["name"]: report for report in self.status()["pipelines"]}
+
+    def interval_ms(self, pipeline):
+        return self.pipelines()[pipeline]["interval_ns"] / 1e6
+
+    def pool(self, pipeline, name):
+        return next(pool for pool in self.pipelines()[pipeline]["pools"] if pool["name"] == name)
+
+    def sink(self, pipeline, name):
+        return next(sink for sink in self.pipelines()[pipeline]["sinks"] if sink["name"] == name)
+
+    def rings(self):
+        return sum(target == "anon_inode:[io_uring]" for target in self.proc.descriptors().values())
+
+    def lasting(self):
+        """{descriptor: what it is} of what stays open between two polls: sockets and namespaces of dumps come and go."""
+        return {number: target for number, target in self.proc.descriptors().items()
+                if not target.startswith(("socket:", "/proc/", "net:", "/run/netns/"))}
+
+    def blocks_hangup(self):
+        return self.proc.mask("SigBlk") >> (signal.SIGHUP - 1) & 1 == 1
+
+    def longest_gap(self, pipeline):
+        """The longest time between the ends of two polls in a row, in seconds."""
+        ends = [datetime.datetime.fromisoformat(poll["time"].replace("Z", "+00:00")) for poll in self.polls(pipeline)]
+        return max((later - earlier).total_seconds() for earlier, later in zip(ends, ends[1:]))
 
     @property
     def http(self):

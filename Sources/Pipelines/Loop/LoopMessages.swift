@@ -41,6 +41,16 @@ enum LoopCommand: Sendable {
   case stop
 }
 
+extension LoopCommand {
+  /// The pipeline that goes, which `LoopEvent.drained` answers when it has let go of everything.
+  var leaving: String? {
+    switch self {
+    case .replace(_, let pipeline), .vacate(_, let pipeline, _), .remove(_, let pipeline): pipeline
+    default: nil
+    }
+  }
+}
+
 /// What a loop tells the supervisor.
 enum LoopEvent: Sendable {
   case prepared(Ticket, StartError?)

@@ -28,14 +28,6 @@ struct ExecutionStep {
   let present: Place?
   /// Nil: it goes.
   let future: Place?
-
-  /// Something of it has to let go afterwards, which `LoopEvent.drained` tells.
-  var goesAway: Bool {
-    switch action {
-    case .add, .adjust: false
-    case .rebuild, .rebuildInPlace, .remove, .removeFirst: true
-    }
-  }
 }
 
 /// Carries out a plan on the loops so that nothing has changed if any of it fails.

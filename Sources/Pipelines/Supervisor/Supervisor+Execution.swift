@@ -68,10 +68,11 @@ extension Supervisor {
     inProgress = current
     for move in moves {
       switch move {
-      case .send(let loop, let command): loops[loop]?.send(command)
+      case .send(let loop, let command):
+        if let pipeline = command.leaving { draining[pipeline, default: 0] += 1 }
+        loops[loop]?.send(command)
       case .done:
         inProgress = nil
-        for step in current.execution.steps where step.goesAway { draining[step.pipeline, default: 0] += 1 }
         let previous = running?.settings
         running = current.next
         apply(current.next, after: previous)
