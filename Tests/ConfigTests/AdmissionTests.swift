@@ -100,7 +100,25 @@ extension PipelineSettings {
     #expect(!result.isRefused && result.findings.isEmpty)
     #expect(result.arithmetic[0] == "threads: 4 = 1 main + 2 loops + 1 reader (web)")
     #expect(result.loops.map(\.readers) == [0, 1])
-    #expect(result.threads.byKind.map(\.count) == [1, 2, 0, 1, 0])
+    #expect(result.threads.byKind.map(\.count) == [1, 2, 0, 1, 0, 0])
+  }
+
+  @Test func aLoopKeepsTheWorkersThatItHad() {
+    var settings = Settings.of(["a", "b"])
+    settings.global.resources.threads = 3
+    func admit(_ settings: Settings) -> AdmissionResult {
+      Admission(settings, on: Self.machine, plainModel).admit(
+        present: ["a": 0, "b": 0], workers: [0: LoopWorkers(file: true), 7: LoopWorkers(file: true, reader: true)])
+    }
+    #expect(admit(settings).loops.map(\.pipelines) == [["a", "b"]], "no room for a second loop beside the worker")
+    #expect(
+      admit(settings).arithmetic[0]
+        == "threads: 3 = 1 main + 1 loop + 1 idle worker that the kernel keeps until the loop ends, budget 3")
+    settings.global.resources.threads = 2
+    #expect(admit(settings).isRefused)
+    settings["a"].writeFile()
+    settings.global.resources.threads = 3
+    #expect(admit(settings).arithmetic[0] == "threads: 3 = 1 main + 1 loop + 1 file worker, budget 3", "it is used again")
   }
 
   @Test func tooManyThreads() {

@@ -20,8 +20,9 @@ public struct Admission {
   ///   - present: the loop that each pipeline is on; those named here stay there if they may.
   ///   - free: pipelines of `present` that are made anew anyhow, so that they may as well be moved.
   ///   - spreads: even out the loops, though that moves pipelines.
+  ///   - workers: the kernel workers that loops have by now; a loop keeps one of each kind until it ends.
   public func admit(
-    present: [String: Int] = [:], free: Set<String> = [], spreads: Bool = false
+    present: [String: Int] = [:], free: Set<String> = [], spreads: Bool = false, workers: [Int: LoopWorkers] = [:]
   ) -> AdmissionResult {
     var result = AdmissionResult()
     result.demands = settings.pipelines.map { Demand($0, on: capacity, model) }
@@ -35,14 +36,17 @@ public struct Admission {
         isFree: free.contains(demand.pipeline))
     }
     let readers = result.threads.readers
+    let idle = idleWorkers(workers, result.demands, present)
     let loops = LoopAssignment(
       members: members, limit: loopLimit, isExact: resources.loops != nil,
-      threads: resources.threads.map { $0 - 1 - readers }, spreads: spreads)
+      threads: resources.threads.map { $0 - 1 - readers - idle }, spreads: spreads)
     if let assignment = loops.assign() {
       result.grant(assignment)
+      result.threads.idleWorkers = idleWorkers(workers, result.demands, assignment)
     } else {
       result.threads.loops = loops.smallest.loops
       result.threads.fileWorkers = loops.smallest.fileLoops
+      result.threads.idleWorkers = idle
     }
     judgeThreads(&result, largest: 1 + loops.largest.threads + readers)
     judgeMemory(&result)
@@ -50,6 +54,17 @@ public struct Admission {
     judgeLockedMemory(&result)
     judgeReaders(&result)
     return result
+  }
+
+  /// Workers that loops in use have and do not need.
+  private func idleWorkers(_ workers: [Int: LoopWorkers], _ demands: [Demand], _ loops: [String: Int]) -> Int {
+    workers.reduce(0) { sum, entry in
+      let own = demands.filter { loops[$0.pipeline] == entry.key }
+      guard !own.isEmpty else { return sum }
+      let file = entry.value.file && !own.contains(where: \.needsFileWorker)
+      let reader = entry.value.reader && own.allSatisfy { $0.readers == 0 }
+      return sum + (file ? 1 : 0) + (reader ? 1 : 0)
+    }
   }
 
   /// As many loops as may be: what was asked for, else one a core.

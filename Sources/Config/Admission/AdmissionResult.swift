@@ -34,6 +34,17 @@ public struct LoopGrant: Sendable, Equatable {
   public var name: String { "loop\(number)" }
 }
 
+/// The kernel workers that a loop has.
+public struct LoopWorkers: Sendable, Equatable {
+  public var file = false
+  public var reader = false
+
+  public init(file: Bool = false, reader: Bool = false) {
+    self.file = file
+    self.reader = reader
+  }
+}
+
 /// Threads of the process by kind.
 public struct ThreadGrant: Sendable, Equatable {
   /// `resources.threads`; nil: auto.
@@ -42,15 +53,20 @@ public struct ThreadGrant: Sendable, Equatable {
   public var loops = 0
   public var fileWorkers = 0
   public var readers = 0
+  /// Kernel workers that a loop had a use for once and keeps until it ends (io-wq in the kernel never ends the last one).
+  public var idleWorkers = 0
   /// Threads of client libraries, which are not part of `total`.
   public var library = 0
   /// `resources.library_threads`.
   public var libraryBudget = 0
 
-  public var total: Int { main + loops + fileWorkers + readers }
+  public var total: Int { main + loops + fileWorkers + readers + idleWorkers }
   /// Each kind as status and metrics call it, and how many of it.
   public var byKind: [(kind: String, count: Int)] {
-    [("main", main), ("loop", loops), ("file_worker", fileWorkers), ("reader", readers), ("library", library)]
+    [
+      ("main", main), ("loop", loops), ("file_worker", fileWorkers), ("reader", readers), ("idle_worker", idleWorkers),
+      ("library", library),
+    ]
   }
 }
 

@@ -10,6 +10,9 @@ extension AdmissionResult {
       let shares = who.count == 1 ? who[0].pipeline : shares(\.readers) { "\($0)" }
       parts.append("\(Self.counted(threads.readers, "reader")) (\(shares))")
     }
+    if threads.idleWorkers > 0 {
+      parts.append("\(Self.counted(threads.idleWorkers, "idle worker")) that the kernel keeps until the loop ends")
+    }
     return parts.joined(separator: " + ")
   }
 

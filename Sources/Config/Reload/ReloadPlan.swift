@@ -68,13 +68,14 @@ public struct ReloadPlan: Sendable, Equatable {
   ///
   /// - Parameters:
   ///   - present: the loop of every pipeline that runs; nil: those that `old` gets when it is started.
+  ///   - workers: the kernel workers that the loops have.
   public static func make(
-    from old: Settings, to new: Settings, loops present: [String: Int]? = nil, on capacity: HostCapacity,
-    _ model: DemandModel
+    from old: Settings, to new: Settings, loops present: [String: Int]? = nil, workers: [Int: LoopWorkers] = [:],
+    on capacity: HostCapacity, _ model: DemandModel
   ) -> ReloadPlan {
     let before = Admission(old, on: capacity, model).admit(present: present ?? [:])
     return Difference(
-      old: old, new: new, present: present ?? before.assignment, before: before.demands, capacity: capacity,
+      old: old, new: new, present: present ?? before.assignment, workers: workers, before: before.demands, capacity: capacity,
       model: model
     ).plan()
   }
@@ -85,6 +86,7 @@ struct Difference {
   let old: Settings
   let new: Settings
   let present: [String: Int]
+  let workers: [Int: LoopWorkers]
   /// What the pipelines that run have been granted.
   let before: [Demand]
   let capacity: HostCapacity
@@ -153,7 +155,7 @@ struct Difference {
     let decides = ["resources.threads", "resources.loops", "resources.cpus"]
     let causes = resources.filter { decides.contains($0.path) }
     plan.admission = Admission(new, on: capacity, model).admit(
-      present: present, free: Set(rebuilt), spreads: !causes.isEmpty)
+      present: present, free: Set(rebuilt), spreads: !causes.isEmpty, workers: workers)
     for index in plan.steps.indices {
       plan.steps[index].loopAfter = plan.admission.assignment[plan.steps[index].pipeline]
       guard let before = plan.steps[index].loopBefore, let after = plan.steps[index].loopAfter, before != after else {

@@ -23,7 +23,9 @@ extension EventLoop {
       retire(name, heir: .pipeline(ticket, heir))
     case .vacate(let ticket, let name, let plan): retire(name, heir: .later(ticket, plan))
     case .remove(let ticket, let name): retire(name, heir: .none(ticket))
-    case .limitWorkers(let files, let others): limitWorkers(files: files, others: others)
+    case .limitWorkers(let files, let others):
+      workerLimits = (files, others)
+      limitWorkers()
     case .runOn(let cpus): runOn(cpus: cpus)
     case .drainWithin(let nanoseconds): drainTimeout = nanoseconds
     case .poll(let name, let request):
@@ -40,6 +42,8 @@ extension EventLoop {
   private func answer(_ ticket: Ticket, _ make: () throws(StartError) -> Prepared) {
     do throws(StartError) {
       prepared[ticket] = try make()
+      // Before anything is submitted to a ring that may be the first one of this thread.
+      limitWorkers()
       supervisor.post(.prepared(ticket, nil))
     } catch {
       supervisor.post(.prepared(ticket, error))
@@ -82,12 +86,12 @@ extension EventLoop {
   }
 
   /// io-wq belongs to the thread that submits, whatever the number of its rings: any of them will do.
-  private func limitWorkers(files: Int, others: Int) {
+  private func limitWorkers() {
     let pipelines = running + prepared.values.compactMap { if case .pipeline(let pipeline) = $0 { pipeline } else { nil } }
     guard let ring = pipelines.lazy.compactMap({ $0.port as? RingPort }).first else { return }
     do throws(SystemError) {
       // 0 would leave the kernel's own limit, which is hundreds.
-      try ring.limitWorkers(files: UInt32(max(1, files)), others: UInt32(max(1, others)))
+      try ring.limitWorkers(files: UInt32(max(1, workerLimits.files)), others: UInt32(max(1, workerLimits.others)))
     } catch {
       log.warning("the number of io_uring's kernel threads cannot be limited: \(error)")
     }

@@ -1,3 +1,4 @@
+import Config
 import IO
 
 /// The supervisor's end of an event loop's thread.
@@ -5,6 +6,8 @@ final class LoopThread {
   let index: Int
   let mailbox: Mailbox<LoopCommand>
   let clock = TurnClock()
+  /// The kernel workers that it may have started: io-wq keeps the last of each kind for as long as the thread lives.
+  private(set) var workers = LoopWorkers()
   private var thread: WorkerThread?
 
   var name: String { "loop\(index)" }
@@ -40,5 +43,11 @@ final class LoopThread {
     if let thread = thread.take() { thread.join() }
   }
 
-  func send(_ command: LoopCommand) { mailbox.post(command) }
+  func send(_ command: LoopCommand) {
+    if case .limitWorkers(let files, let others) = command {
+      workers.file = workers.file || files > 0
+      workers.reader = workers.reader || others > 0
+    }
+    mailbox.post(command)
+  }
 }

@@ -41,7 +41,8 @@ extension Supervisor {
       return .failure(Refusal(summary: "\(error)", details: []))
     }
     let plan = ReloadPlan.make(
-      from: running.settings, to: settings, loops: running.admission.assignment, on: .current(), .pipelines)
+      from: running.settings, to: settings, loops: running.admission.assignment, workers: loops.mapValues(\.workers),
+      on: .current(), .pipelines)
     guard plan.isRefused else { return .success(plan) }
     return .failure(
       Refusal(summary: plan.admission.refusals.joined(separator: "; "), details: plan.admission.arithmetic))

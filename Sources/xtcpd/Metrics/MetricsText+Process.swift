@@ -7,7 +7,7 @@ extension MetricsText {
   private static let resourceFamilies: [MetricFamily] = [
     MetricFamily(
       "xtcpd_threads", .gauge, by: ["kind"],
-      "Threads that are charged to the budget: main, loop, file_worker, reader, library."
+      "Threads that are charged to the budget: main, loop, file_worker, reader, idle_worker, library."
     ) { scrape, out in
       for use in scrape.status.threads { out.sample([("kind", use.kind)], use.granted) }
     },
