@@ -43,7 +43,11 @@ final class LoopThread {
     if let thread = thread.take() { thread.join() }
   }
 
+  /// It was told to stop: nothing more must be asked of it.
+  private(set) var isEnding = false
+
   func send(_ command: LoopCommand) {
+    if case .stop = command { isEnding = true }
     if case .limitWorkers(let files, let others) = command {
       workers.file = workers.file || files > 0
       workers.reader = workers.reader || others > 0

@@ -38,6 +38,7 @@ struct ExecutionInProgress {
 /// A pipeline that has made room in vain and could not be built again.
 struct Vacancy {
   let place: ExecutionStep.Place
+  let settings: PipelineSettings
   let parcel: Parcel
   /// Monotonic nanoseconds.
   var retryAt: Int64

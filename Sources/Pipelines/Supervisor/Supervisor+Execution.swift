@@ -89,15 +89,22 @@ extension Supervisor {
 
   // MARK: Vacancies
 
-  /// What ran before could not be built again: it is tried every second until it can.
+  /// What ran before could not be built again. It counts as not running from now on, and is tried every second until it can be
+  /// built, or another configuration is taken over.
   private func vacate(_ place: ExecutionStep.Place, _ parcel: Parcel, _ error: StartError) {
-    log.error("pipeline \(place.plan.name) cannot be built again, tried every second: \(error)")
-    vacancies[nextTicket] = Vacancy(place: place, parcel: parcel, retryAt: MonotonicTime.now().nanoseconds + 1_000_000_000)
+    let name = place.plan.name
+    log.error("pipeline \(name) cannot be built again, tried every second: \(error)")
+    guard let settings = running?.settings.pipelines.first(where: { $0.name == name }) else { return parcel.abandon() }
+    vacancies[nextTicket] = Vacancy(
+      place: place, settings: settings, parcel: parcel, retryAt: MonotonicTime.now().nanoseconds + 1_000_000_000)
     nextTicket += 1
+    running?.settings.pipelines.removeAll { $0.name == name }
+    running?.pipelines.removeAll { $0.name == name }
   }
 
   /// Returns when the next attempt is due.
   func fillVacancies(now: Int64) -> Int64 {
+    guard inProgress == nil else { return .max }
     for (ticket, vacancy) in vacancies where vacancy.retryAt <= now {
       vacancies[ticket]?.retryAt = .max
       let place = vacancy.place
@@ -109,19 +116,42 @@ extension Supervisor {
   /// An attempt has come to something.
   func vacancyPrepared(_ ticket: Ticket, _ error: StartError?) {
     guard let vacancy = vacancies[ticket] else { return }
-    if error == nil {
-      log.notice("pipeline \(vacancy.place.plan.name) runs again")
-      vacancies[ticket] = nil
-    } else {
+    guard error == nil else {
       vacancies[ticket]?.retryAt = MonotonicTime.now().nanoseconds + 1_000_000_000
+      return
     }
+    let place = vacancy.place
+    log.notice("pipeline \(place.plan.name) runs again")
+    vacancies[ticket] = nil
+    running?.settings.pipelines.append(vacancy.settings)
+    let generation = running?.generation ?? 0
+    running?.pipelines.append(
+      RunningConfiguration.RunningPipeline(
+        name: place.plan.name, loop: place.loop, plan: place.plan, board: place.board, generation: generation))
+  }
+
+  /// Another configuration runs now: what the lost ones had not delivered is dropped.
+  func forgetVacancies() {
+    for vacancy in vacancies.values {
+      log.warning("pipeline \(vacancy.place.plan.name): what its sinks had not delivered is dropped")
+      vacancy.parcel.abandon()
+    }
+    vacancies.removeAll()
   }
 
   /// What was replaced or removed has let go of everything.
   func drained(_ pipeline: String, _ totals: PipelineTotals) {
     if let count = draining[pipeline] { draining[pipeline] = count > 1 ? count - 1 : nil }
     endUnusedLoops()
-    log.debug("let go", metadata: ["pipeline": "\(pipeline)", "encoded": "\(totals.counters.rows.encoded)"])
+    guard (inProgress?.next ?? running)?.pipeline(pipeline) == nil else { return }
+    for sink in totals.sinks {
+      log.info(
+        "pipeline \(pipeline) has gone",
+        metadata: [
+          "encoded": "\(totals.counters.rows.encoded)", "sink": "\(sink.name)",
+          "delivered": "\(sink.tally.delivered)", "dropped": "\(sink.tally.dropped.total)",
+        ])
+    }
   }
 
   // MARK: Loops

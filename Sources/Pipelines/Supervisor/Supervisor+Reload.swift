@@ -54,7 +54,9 @@ extension Supervisor {
     var deadline = Int64.max
     if running.settings.global.reload.watch { deadline = min(deadline, lookAtFiles(now: now)) }
     // What goes holds memory, threads and descriptors that the next plan counts on.
-    guard reloadRequests.isAsked, inProgress == nil, draining.isEmpty else { return deadline }
+    guard reloadRequests.isAsked, inProgress == nil, draining.isEmpty, !loops.values.contains(where: \.isEnding) else {
+      return deadline
+    }
     let outcome = source.read()
     let settle = running.settings.global.reload.settle.nanoseconds
     if let youngest = outcome.closure?.youngestChange {
@@ -111,6 +113,7 @@ extension Supervisor {
           services.discard()
           refuse("\(error)", plan.lines, hash, requests, .init(error))
         } else {
+          forgetVacancies()
           services.commit(outcome)
           conclude(.applied, plan.summary, plan.lines, hash, requests)
         }
