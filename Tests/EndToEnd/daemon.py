@@ -160,6 +160,9 @@ class Daemon:
         return {number: target for number, target in self.proc.descriptors().items()
                 if not target.startswith(("socket:", "/proc/", "net:", "/run/netns/"))}
 
+    def thread_names(self):
+        return [(task / "comm").read_text().strip() for task in (self.proc.folder / "task").iterdir()]
+
     def blocks_hangup(self):
         return self.proc.mask("SigBlk") >> (signal.SIGHUP - 1) & 1 == 1
 

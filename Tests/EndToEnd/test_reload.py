@@ -341,3 +341,46 @@ def test_a_hangup_before_anything_is_ready_is_honoured(tenants, tmp_path):
             stop.set()
             thread.join()
         assert running.verdicts(), "it was honoured"
+
+
+def test_a_rebuild_in_place_that_fails_is_turned_back(tenants, tmp_path):
+    """The old one had to make room, the new one cannot be built: the old one goes on, with its counters and its rows."""
+    output = tmp_path / "rows.jsonl"
+    fat = pipeline(tenants.names[0], interval="300ms", pools={"receive_buffers": 16, "batches": 8},
+                   batch={"bytes": "4MiB"}, queue={"reserve": "0B"},
+                   sinks={"out": {"type": "file", "path": str(output)}, "also": {"type": "blackhole"}})
+    tight = settings(resources={"memory": "40MiB"})
+    with daemon.Daemon(tmp_path, {"fat": fat}, settings=tight) as running:
+        running.wait_for_polls(3, "fat")
+        bad = {**fat, "sinks": {**fat["sinks"], "more": {"type": "file", "path": "/no/such/folder/x"}}}
+        verdict = running.reload_with({"fat": bad}, settings=tight)
+        assert verdict["result"] == "refused" and "in place" in verdict["text"], verdict
+        assert "/no/such/folder" in verdict["text"], verdict
+        count = len(running.polls("fat"))
+        running.wait_for_polls(count + 3, "fat")
+        assert running.longest_gap("fat") <= 2 * 0.3 + 0.2
+        sequences = [int(poll["sequence"]) for poll in running.polls("fat")]
+        assert sequences == list(range(1, len(sequences) + 1))
+    assert len(bed.records_of(output.read_text())) == running.totals()["fat"]["encoded"]
+
+
+def test_pipelines_move_when_there_may_be_fewer_loops(tenants, tmp_path):
+    pipelines = ten(tenants)
+    for name, one in pipelines.items():
+        one["sinks"] = {"out": {"type": "file", "path": str(tmp_path / f"{name}.jsonl")}}
+    with daemon.Daemon(tmp_path, pipelines, settings=settings(resources={"loops": 2})) as running:
+        running.wait_for_polls(3, "p9")
+        assert {report["loop"] for report in running.pipelines().values()} == {"loop0", "loop1"}
+        verdict = running.reload_with(pipelines, settings=settings(resources={"loops": 1}))
+        assert verdict["result"] == "applied", verdict
+        assert len({report["loop"] for report in running.pipelines().values()}) == 1
+        for name in ("p0", "p1", "p9"):
+            running.wait_for_polls(len(running.polls(name)) + 3, name)
+        bed.eventually(lambda: "loop1" not in running.thread_names(), 5, "the other loop has ended")
+        verdict = running.reload_with(pipelines, settings=settings(resources={"loops": 2}))
+        assert verdict["result"] == "applied", verdict
+        assert {report["loop"] for report in running.pipelines().values()} == {"loop0", "loop1"}
+        running.wait_for_polls(len(running.polls("p9")) + 3, "p9")
+    for name in pipelines:
+        rows = bed.records_of((tmp_path / f"{name}.jsonl").read_text())
+        assert len(rows) == running.totals()[name]["encoded"], name
