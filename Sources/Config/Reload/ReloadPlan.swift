@@ -45,8 +45,6 @@ public struct ReloadPlan: Sendable, Equatable {
       case rebind
       /// What the process may use: everything was added up again.
       case readmit
-      /// Namespaces are looked for anew.
-      case rediscover
     }
 
     public var change: SettingChange
@@ -178,10 +176,6 @@ struct Difference {
 
   private static func effect(of change: SettingChange) -> ReloadPlan.ProcessStep.Effect {
     guard change.reload == .process else { return .apply }
-    switch change.path.prefix(while: { $0 != "." }) {
-    case "resources": return .readmit
-    case "paths": return .rediscover
-    default: return .rebind
-    }
+    return change.path.hasPrefix("resources.") ? .readmit : .rebind
   }
 }
