@@ -11,6 +11,7 @@ extension Supervisor {
     public var summary: String
     /// For people.
     public var details: [String]
+    public var cause: ReloadVerdict.Cause
   }
 
   /// Reads the configuration anew as soon as it has settled, and goes on with it if it is better than none. One reload answers
@@ -38,14 +39,16 @@ extension Supervisor {
     do throws(StartError) {
       try checkRights(settings)
     } catch {
-      return .failure(Refusal(summary: "\(error)", details: []))
+      return .failure(Refusal(summary: "\(error)", details: [], cause: .init(error)))
     }
     let plan = ReloadPlan.make(
       from: running.settings, to: settings, loops: running.admission.assignment, workers: loops.mapValues(\.workers),
       on: .current(), .pipelines)
     guard plan.isRefused else { return .success(plan) }
     return .failure(
-      Refusal(summary: plan.admission.refusals.joined(separator: "; "), details: plan.admission.arithmetic))
+      Refusal(
+        summary: plan.admission.refusals.joined(separator: "; "), details: plan.admission.arithmetic,
+        cause: .configuration))
   }
 
   /// Begins what is due of reloads; returns when it wants to be asked again.
@@ -88,10 +91,10 @@ extension Supervisor {
     }
     guard let settings = outcome.settings else {
       let refusal = Refusal(outcome)
-      return refuse(refusal.summary, refusal.details, hash, requests, .configuration)
+      return refuse(refusal.summary, refusal.details, hash, requests, refusal.cause)
     }
     switch planned(settings, running) {
-    case .failure(let refusal): refuse(refusal.summary, refusal.details, hash, requests, .configuration)
+    case .failure(let refusal): refuse(refusal.summary, refusal.details, hash, requests, refusal.cause)
     case .success(let plan) where plan.isEmpty:
       self.running?.hash = hash
       conclude(.unchanged, "nothing to change", [], hash, requests)
@@ -160,5 +163,6 @@ extension Supervisor.Refusal {
     let first = outcome.errors.first.map { ": \($0.place.label): \($0.message)" } ?? ""
     summary = "the configuration is invalid, \(count) error\(count == 1 ? "" : "s")\(first)"
     details = outcome.rendered.split(separator: "\n").map(String.init)
+    cause = .configuration
   }
 }

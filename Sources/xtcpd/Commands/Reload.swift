@@ -1,4 +1,5 @@
 import ArgumentParser
+import Pipelines
 
 /// `xtcpd reload`: has the daemon take over its configuration, and says what came of it.
 struct Reload: ParsableCommand {
@@ -6,8 +7,9 @@ struct Reload: ParsableCommand {
     abstract: "Has the running daemon read its configuration again, and waits for the verdict.",
     discussion: """
       Prints the verdict, and what was wrong or what was done. Exit code 0: applied, or nothing had changed. 78: refused because the
-      configuration is invalid or asks for too much. 1: refused for another reason, such as
-      --expect-hash. 69: the daemon is not reachable. 77: not permitted to ask. After a refusal the daemon runs on with what it had.
+      configuration is invalid or asks for too much. 77: refused because a right is missing that it needs, or not permitted to ask.
+      1: refused for another reason, such as --expect-hash. 69: the daemon is not reachable. After a refusal the daemon runs on
+      with what it had.
       """)
 
   @OptionGroup var control: ControlOption
@@ -31,6 +33,10 @@ struct Reload: ParsableCommand {
     }
     printError(line)
     for detail in verdict.details { printError(detail) }
-    throw verdict.cause == "configuration" ? ExitCode.invalidConfiguration : ExitCode.failure
+    switch verdict.cause.flatMap(ReloadVerdict.Cause.init) {
+    case .configuration: throw ExitCode.invalidConfiguration
+    case .missingRight: throw ExitCode.missingRight
+    case .system, nil: throw ExitCode.failure
+    }
   }
 }
