@@ -177,7 +177,7 @@ enum SettingsList {
         "batch.rows", \.batch.rows, .integer(1...1_000_000), default: "10000", reload: .live, "Rows in a full batch."),
       Setting(
         "batch.bytes", \.batch.bytes, .size(64 << 10...64 << 20), default: "768KiB", reload: .live,
-        "Encoded bytes in a full batch."),
+        "Encoded bytes in a full batch, with what frames them."),
       Setting(
         "batch.max_age", \.batch.maxAge, .duration(.zero ... .seconds(3600)), default: "0s", reload: .live,
         "Age of the first row in a full batch; `0s`: the end of a poll flushes."),

@@ -18,7 +18,7 @@ extension DemandModel {
 extension PipelineFootprint {
   init(_ plan: PipelinePlan, mayUseRing: Bool) {
     let port = PortFootprint(mayUseRing ? plan.mode : .syscall, plan.portOptions)
-    let batches = plan.batches * Self.pages(plan.batchMemory)
+    let batches = plan.batches * Self.pages(plan.batchBytes)
     self.init(
       pools: port.memory + batches + Self.dumps(plan), lockedMemory: port.lockedMemory,
       // Its way home from other namespaces, a netlink socket a dump, and a file sink's file twice while it is reopened.

@@ -30,7 +30,7 @@ final class Encoding {
     self.openBatches = openBatches
     prefixRange = prefixOffset..<(prefixOffset + Encoding.padded(MemoryLayout<Int>.size + encoder.maximumPrefixBytes))
     rowLimit = plan.batchRows
-    byteLimit = plan.batchMemory
+    byteLimit = plan.batchBytes
     selection = plan.selection
     self.encoder = encoder
   }

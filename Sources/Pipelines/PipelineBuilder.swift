@@ -36,7 +36,7 @@ struct PipelineBuilder: Sendable {
           selection: options.ownNamespaceOnly ? own : plan.namespaces, others: plan.otherNamespaces),
         door: door,
         encodings: encodings, sinks: sinks,
-        batchPool: try BatchPool(count: plan.batches, byteCount: plan.batchMemory), board: board, log: log)
+        batchPool: try BatchPool(count: plan.batches, byteCount: plan.batchBytes), board: board, log: log)
     } catch {
       throw .system("pipeline \(plan.name): \(error)")
     }
@@ -47,7 +47,7 @@ struct PipelineBuilder: Sendable {
     let encodings = try PipelineBuilder.makeEncodings(plan)
     do throws(SystemError) {
       return Pipeline.Adjustment(
-        plan: plan, encodings: encodings, batchPool: try BatchPool(count: plan.batches, byteCount: plan.batchMemory))
+        plan: plan, encodings: encodings, batchPool: try BatchPool(count: plan.batches, byteCount: plan.batchBytes))
     } catch {
       throw .system("pipeline \(plan.name): \(error)")
     }
@@ -66,10 +66,11 @@ struct PipelineBuilder: Sendable {
       } catch {
         throw .configuration("pipeline \(plan.name): \(error)")
       }
-      if encoder.maximumRowBytes > plan.batchBytes {
+      let needed = RecordEncoder.batchHeadroom + encoder.maximumRowBytes + RecordEncoder.batchTailroom
+      if needed > plan.batchBytes {
         throw .configuration(
           "pipeline \(plan.name): batch.bytes is \(plan.batchBytes), but one row in format \(part.format.rawValue) can take "
-            + "\(encoder.maximumRowBytes) bytes; raise batch.bytes")
+            + "\(needed) bytes; raise batch.bytes")
       }
       encodings.append(
         Encoding(

@@ -19,6 +19,8 @@ struct PipelinePlan: Sendable {
   let cqeBatch: Int
   let receiveBuffers: Int
   let batches: Int
+  /// Bytes of memory of one batch: its rows, what may come before them and what may come after. So a full one is never charged
+  /// more than its size says when it is copied.
   let batchBytes: Int
   let batchRows: Int
   /// Nanoseconds; 0: the end of a poll flushes.
@@ -85,14 +87,13 @@ struct PipelinePlan: Sendable {
       name: settings.name, label: settings.label, tag: settings.tag, sampleEvery: UInt32(settings.sampleEvery))
 
     var encodings: [EncodingPlan] = []
-    let batchCharge = BatchCopy.charge(for: PipelinePlan.batchMemory(batchBytes))
     sinks = settings.sinks.map { sink in
       let plan = EncodingPlan(format: options.asTable ? .table : RecordFormat(sink.format), columns: sink.columns)
       let index = encodings.firstIndex(of: plan) ?? encodings.count
       if index == encodings.count { encodings.append(plan) }
       return SinkPlan(
         name: sink.name, kind: sink.kind, encoding: index,
-        queue: QueuePolicy(sink.queue, batchCharge: batchCharge),
+        queue: QueuePolicy(sink.queue, reserve: settings.queueReserve(of: sink)),
         retry: RetryPolicy(sink.retry))
     }
     self.encodings = encodings
@@ -101,13 +102,6 @@ struct PipelinePlan: Sendable {
   /// Operations in flight at once: a send and a receive for each dump, a write for each sink, and timers (one armed, one that is
   /// being cancelled for it, with room for the completion of a third).
   var operations: Int { 2 * recvBatch + sinks.count + 3 }
-
-  /// Bytes of memory of one batch: its rows, what may come before them and what may come after.
-  var batchMemory: Int { PipelinePlan.batchMemory(batchBytes) }
-
-  private static func batchMemory(_ bytes: Int) -> Int {
-    RecordEncoder.batchHeadroom + bytes + RecordEncoder.batchTailroom
-  }
 }
 
 // MARK: Settings in the terms of the modules
@@ -156,16 +150,15 @@ extension AttributeSelection {
 }
 
 extension QueuePolicy {
-  /// - Parameter batchCharge: what a full batch counts; a reserve of `auto` is two of them.
-  init(_ settings: QueueSettings, batchCharge: Int) {
+  /// - Parameter reserve: what admission has set aside for it.
+  init(_ settings: QueueSettings, reserve: Int) {
     let whenFull: WhenFull =
       switch settings.whenFull {
       case .block: .block
       case .dropNewest: .dropNewest
       case .dropOldest: .dropOldest
       }
-    self.init(
-      limit: settings.bytes, reserve: min(settings.bytes, settings.reserve ?? 2 * batchCharge), whenFull: whenFull)
+    self.init(limit: settings.bytes, reserve: reserve, whenFull: whenFull)
   }
 }
 

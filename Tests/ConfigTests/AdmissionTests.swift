@@ -23,6 +23,11 @@ extension Settings {
     return settings
   }
 
+  /// Gives every pipeline a sink for which rows may have to wait, in place of its blackhole.
+  mutating func giveQueues() {
+    for index in pipelines.indices { pipelines[index].sinks = [SinkSettings(name: "out", kind: .stdout)] }
+  }
+
   subscript(name: String) -> PipelineSettings {
     get { pipelines.first { $0.name == name } ?? PipelineSettings(name: name) }
     set { if let index = pipelines.firstIndex(where: { $0.name == name }) { pipelines[index] = newValue } }
@@ -187,6 +192,7 @@ extension PipelineSettings {
       $0.global.resources.memory = 64 << 20
       $0["web"].batch.bytes = 10 << 20
       $0["host"].batch.bytes = 5 << 20
+      $0.giveQueues()
     }
     let result = Self.admit(settings)
     #expect(
@@ -199,7 +205,7 @@ extension PipelineSettings {
   }
 
   @Test func whatIsLeftIsShared() {
-    let result = Self.admit(.of(["a"]))
+    let result = Self.admit(.of(["a"]) { $0.giveQueues() })
     #expect(result.memory == MemoryGrant(budget: 256 << 20, pools: 3 << 20, queueReserve: 3 << 19))
     #expect(result.memory.shared == (256 << 20) - (9 << 19))
     #expect(
@@ -216,10 +222,12 @@ extension PipelineSettings {
   func queueReserve(_ reserve: Int?, _ bytes: Int, _ expected: Int) {
     var pipeline = PipelineSettings(name: "p")
     pipeline.batch.bytes = 100 << 10
-    var sink = SinkSettings(name: "s", kind: .blackhole)
+    var sink = SinkSettings(name: "s", kind: .stdout)
     sink.queue.reserve = reserve
     sink.queue.bytes = bytes
     #expect(pipeline.queueReserve(of: sink) == expected)
+    sink.kind = .blackhole
+    #expect(pipeline.queueReserve(of: sink) == 0, "nothing waits for a blackhole")
   }
 
   @Test func tooManyDescriptors() {
@@ -251,7 +259,10 @@ extension PipelineSettings {
   }
 
   @Test func longListsAreCut() {
-    let settings = Settings.of(Self.twenty) { $0.global.resources.memory = 16 << 20 }
+    let settings = Settings.of(Self.twenty) {
+      $0.global.resources.memory = 16 << 20
+      $0.giveQueues()
+    }
     let shown = "p1 3MiB, p2 3MiB, p3 3MiB, p4 3MiB, p5 3MiB, p6 3MiB, p7 3MiB, p8 3MiB, 12 more 36MiB"
     #expect(Self.admit(settings).refusals.first?.contains("60MiB pools (\(shown)) + 30MiB queue reserves") == true)
   }

@@ -222,6 +222,7 @@ import Testing
   @Test func memoryDecidesBetweenBesideAndInPlace() {
     func old(_ memory: Int) -> Settings {
       .of(["a", "b"]) {
+        $0.giveQueues()
         $0["a"].batch.bytes = 4 << 20
         $0["a"].pools.batches = 10
         $0.global.resources.memory = memory
@@ -245,6 +246,7 @@ import Testing
   /// What is left is given in the order of the configuration.
   @Test func theFirstOnesAreMadeBeside() {
     let old = Settings.of(["a", "b", "c"]) {
+      $0.giveQueues()
       for name in ["a", "b", "c"] { $0[name].batch.bytes = 2 << 20 }
       $0.global.resources.memory = 50 << 20
     }
@@ -255,11 +257,13 @@ import Testing
 
   @Test func whatGoesEndsFirstIfNeedBe() {
     let old = Settings.of(["a"]) {
+      $0.giveQueues()
       $0["a"].batch.bytes = 4 << 20
       $0.global.resources.memory = 32 << 20
     }
     let plan = Self.plan(old) {
       $0.pipelines = Settings.of(["b"]).pipelines
+      $0.giveQueues()
       $0["b"].batch.bytes = 4 << 20
     }
     #expect(

@@ -41,7 +41,7 @@ import Testing
     let announced = footprint.pools - PipelineFootprint.dumps(plan)
     let (before, descriptors) = (try Self.mapped(), try Self.descriptors())
     let port = try openPort(plan.mode, plan.portOptions).port
-    let batches = try BatchPool(count: plan.batches, byteCount: plan.batchMemory)
+    let batches = try BatchPool(count: plan.batches, byteCount: plan.batchBytes)
     let taken = try Self.mapped() - before
     #expect(abs(taken - announced) <= 2 << 20, "\(taken) taken, \(announced) announced")
     #expect(try Self.descriptors() - descriptors + plan.recvBatch <= footprint.descriptors)
@@ -74,7 +74,7 @@ import Testing
     }
     let plain = footprint()
     #expect(footprint { $0.pools.receiveBuffers += 1 }.pools - plain.pools >= ReceiveBuffer.capacity)
-    #expect(footprint { $0.pools.batches += 1 }.pools - plain.pools == (768 << 10) + 4096)
+    #expect(footprint { $0.pools.batches += 1 }.pools - plain.pools == 768 << 10)
     #expect(footprint { $0.batch.bytes *= 2 }.pools - plain.pools == 4 * 768 << 10)
     #expect(footprint { $0.reader.recvBatch += 1 }.descriptors == plain.descriptors + 1)
     #expect(footprint { $0.reader.recvBatch += 4 }.pools > plain.pools)

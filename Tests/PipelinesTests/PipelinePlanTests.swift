@@ -1,4 +1,5 @@
 import Config
+import IO
 import Records
 import Testing
 
@@ -52,6 +53,21 @@ import Testing
     #expect(Self.plan { $0.align = .wallclock }.alignment == .wall(offset: 0))
     let spread = Self.plan { $0.align = .spread }.alignment
     #expect(spread == .spread(hostname: "h", pipeline: "p", interval: 2_000_000_000))
+  }
+
+  /// A queue opens its account with what admission has set aside for it, and `auto` is room for two full batches.
+  @Test(arguments: [nil, 0, 1, 1 << 20, 64 << 20] as [Int?]) func queuesOpenWithWhatAdmissionHasSetAside(_ reserve: Int?) {
+    #expect(PipelineSettings.queueUnit == BatchCopy.unit)
+    for batchBytes in [64 << 10, 100_000, 768 << 10] {
+      var settings = PipelineSettings(name: "p")
+      settings.batch.bytes = batchBytes
+      settings.sinks = [SinkSettings(name: "a", kind: .stdout), SinkSettings(name: "b", kind: .blackhole)]
+      settings.sinks[0].queue.reserve = reserve
+      let plan = PipelinePlan(settings, host: HostIdentity(), RunOptions(version: "test"))
+      let demand = Demand(settings, on: HostCapacity(cores: 1, openFiles: 1024), .pipelines)
+      #expect(plan.sinks.map(\.queue.reserve).reduce(0, +) == demand.queueReserve)
+      if reserve == nil { #expect(demand.queueReserve == 2 * BatchCopy.charge(for: plan.batchBytes)) }
+    }
   }
 
   @Test func aBatchHoldsAtLeastOneRow() {

@@ -75,12 +75,13 @@ extension PipelineSettings {
     }
   }
 
-  /// What queued batches are rounded up to.
+  /// What queued batches are rounded up to: `BatchCopy.unit`.
   public static let queueUnit = 64 << 10
 
-  /// Bytes that are set aside for the queue of one of its sinks: `queue.reserve`, or two batches, in units of 64 KiB; never
-  /// more than `queue.bytes`.
+  /// Bytes that are set aside for the queue of one of its sinks, and that this queue opens its account with: `queue.reserve`, or
+  /// two full batches, in units of 64 KiB; never more than `queue.bytes`. 0 if it has no queue.
   public func queueReserve(of sink: SinkSettings) -> Int {
+    guard sink.kind.hasQueue else { return 0 }
     let reserve = Self.roundedUp(sink.queue.reserve ?? 2 * batch.bytes)
     return sink.queue.bytes > 0 ? min(reserve, Self.roundedUp(sink.queue.bytes)) : reserve
   }
@@ -89,6 +90,9 @@ extension PipelineSettings {
 }
 
 extension SinkKind {
+  /// Rows may have to wait for it.
+  var hasQueue: Bool { if case .blackhole = self { false } else { true } }
+
   /// Writes may go to a regular file, for which the ring needs a worker.
   var writesFiles: Bool {
     switch self {
