@@ -100,8 +100,10 @@ class Daemon:
                     "namespaces": {"include": [{"name": population.prefix + "*"}]},
                     "sinks": {"out": {"type": "blackhole", "format": name}}}
         # JSON is YAML.
-        configuration.write_text(json.dumps({"version": 1, "global": {"log": {"level": "debug", "format": "json"}},
-                                             "pipelines": {"bench": pipeline}}))
+        # Nobody asks it anything: it shall not be in the way of an xtcpd that runs here.
+        process = {"log": {"level": "debug", "format": "json"}, "control": {"socket": "none"},
+                   "metrics": {"listen": "none"}, "data_dir": str(folder)}
+        configuration.write_text(json.dumps({"version": 1, "global": process, "pipelines": {"bench": pipeline}}))
         environment = {**os.environ, "LD_PRELOAD": str(TOOLS / "allocations.so"),
                        "XTCPD_ALLOCATIONS": str(self.counters)}
         self.process = subprocess.Popen([BINARY, "run", "--config", configuration], stderr=subprocess.PIPE,
