@@ -140,7 +140,7 @@ def test_plan_compares_two_files(tmp_path):
     assert (changed.returncode, changed.stdout) == (
         2, "host: rebuild (interval 10s -> 5s, sinks.out.path)\nweb: keep\n")
     assert plan(TWO_PIPELINES % (2, "256MiB", "10s", "/x")).returncode == bed.EXIT_INVALID_CONFIGURATION
-    assert bed.xtcpd("plan", "--config", old).returncode == 64
+    assert bed.xtcpd("plan", "--against", old).returncode == bed.EXIT_USAGE
 
 
 BOMB = "version: 1\n" + "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
