@@ -14,7 +14,8 @@ from daemon import Daemon
 
 PROMETHEUS = bed.ROOT / "examples/prometheus"
 PIPELINE = {"interval": "500ms", "align": "none", "namespaces": {"include": ["all"]},
-            "sinks": {"out": {"type": "blackhole"}, "full": {"type": "file", "path": "/dev/full", "format": "jsonl"}}}
+            "sinks": {"out": {"type": "blackhole"}, "full": {"type": "file", "path": "/dev/full", "format": "jsonl",
+                                                       "retry": {"give_up_after": "0s"}}}}
 
 
 @pytest.fixture(name="daemon", scope="module")
