@@ -27,7 +27,10 @@ enum SettingsList {
   static let global = SettingsTable<GlobalSettings>(
     title: "`global`",
     groups: [
-      ("resources", "What the process may use; everything is added up before anything starts, and refused if it does not fit."),
+      (
+        "resources",
+        "What the process may use; everything is added up before anything starts, and refused if it does not fit."
+      ),
       ("discovery", "How network namespaces are found."),
       ("paths", "Where the kernel's file systems are mounted."),
       ("reload", "How another configuration is taken over, by SIGHUP or `xtcpd reload`."),
@@ -186,19 +189,20 @@ enum SettingsList {
         "Bytes that may wait for one sink."),
       Setting(
         "queue.reserve", \.queue.reserve, .auto(or: .size(0...1 << 40)), default: "auto", reload: .live,
-        "Bytes of the queue that are set aside of `resources.memory`; `auto` is two batches. What is beyond is shared by all queues."),
+        "Bytes of the queue that are set aside of `resources.memory`; `auto` is two batches. What is beyond is shared by all "
+          + "queues."),
       Setting(
         "queue.when_full", \.queue.whenFull, .choice, default: "drop_oldest", reload: .live,
         "`drop_oldest`, `drop_newest`, or `block`: the pipeline's dumps wait, for all its sinks."),
       Setting(
-        "retry.initial", \.retry.initial, .duration(.milliseconds(1) ... .seconds(3600)), default: "500ms", reload: .live,
-        "The longest first wait."),
+        "retry.initial", \.retry.initial, .duration(.milliseconds(1) ... .seconds(3600)), default: "500ms",
+        reload: .live, "The longest first wait."),
       Setting(
         "retry.max", \.retry.max, .duration(.milliseconds(1) ... .seconds(86_400)), default: "30s", reload: .live,
         "The longest wait."),
       Setting(
-        "retry.give_up_after", \.retry.giveUpAfter, .duration(.zero ... .seconds(604_800)), default: "5m", reload: .live,
-        "A batch that has been tried for so long is dropped, and counted."),
+        "retry.give_up_after", \.retry.giveUpAfter, .duration(.zero ... .seconds(604_800)), default: "5m",
+        reload: .live, "A batch that has been tried for so long is dropped, and counted."),
       Setting(
         "filter.states", \.filter.states,
         .set([("all", Set(StateName.allCases))], or: .oneOrMore(of: .choice, atLeast: 1), isScalarTaken: true),

@@ -39,7 +39,7 @@ extension PipelineFootprint {
 
 extension PipelinePlan {
   /// The sizes of its port's pools.
-  var portOptions: PortOptions { 
+  var portOptions: PortOptions {
     PortOptions(receiveBuffers: receiveBuffers, operations: operations, offloadsSends: readers > 0)
   }
 

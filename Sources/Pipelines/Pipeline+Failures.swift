@@ -85,7 +85,8 @@ extension Pipeline {
     case .failing(let reason) where sink.tally.dropped[.closed] > 0:
       log.notice("sink \(sink.name): its reader has gone, what comes is dropped and counted: \(reason)")
     case .failing(let reason):
-      log.warning("sink \(sink.name): \(reason); it is tried again, and what its queue cannot hold is dropped and counted")
+      log.warning(
+        "sink \(sink.name): \(reason); it is tried again, and what its queue cannot hold is dropped and counted")
     }
   }
 

@@ -92,7 +92,9 @@ extension Pipeline {
     let sink = sinks[index]
     if sink.state != report.totals.sinks[index].state { sinkChanged(sink) }
     var tally = sink.tally
-    if let predecessor, let old = predecessor.plan.predecessor(of: index, in: plan) { tally += predecessor.sinks[old].tally }
+    if let predecessor, let old = predecessor.plan.predecessor(of: index, in: plan) {
+      tally += predecessor.sinks[old].tally
+    }
     report.totals.sinks[index].tally = tally
     report.totals.sinks[index].state = sink.state
     report.totals.sinks[index].openRows = UInt64(encodings[plan.sinks[index].encoding].openRows)

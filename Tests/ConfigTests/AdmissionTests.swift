@@ -123,7 +123,8 @@ extension PipelineSettings {
     #expect(admit(settings).isRefused)
     settings["a"].writeFile()
     settings.global.resources.threads = 3
-    #expect(admit(settings).arithmetic[0] == "threads: 3 = 1 main + 1 loop + 1 file worker, budget 3", "it is used again")
+    #expect(
+      admit(settings).arithmetic[0] == "threads: 3 = 1 main + 1 loop + 1 file worker, budget 3", "it is used again")
   }
 
   @Test func tooManyThreads() {

@@ -156,7 +156,7 @@ class Daemon:
         return sum(target == "anon_inode:[io_uring]" for target in self.proc.descriptors().values())
 
     def lasting(self):
-        """{descriptor: what it is} of what stays open between two polls: sockets and namespaces of dumps come and go."""
+        """{descriptor: target} of what stays open between two polls; sockets and namespaces of dumps come and go."""
         return {number: target for number, target in self.proc.descriptors().items()
                 if not target.startswith(("socket:", "/proc/", "net:", "/run/netns/"))}
 

@@ -204,7 +204,8 @@ def test_what_cannot_be_had_is_refused_and_everything_runs_on(tenants, tmp_path,
         running.wait_for_polls(3, "p9")
         before = running.lasting()
         threads = running.proc.threads
-        changed = {**pipelines, "p0": {**pipelines["p0"], "interval": "150ms"}, "p2": {**pipelines["p2"], **change_pipeline},
+        changed = {**pipelines, "p0": {**pipelines["p0"], "interval": "150ms"},
+                   "p2": {**pipelines["p2"], **change_pipeline},
                    "new": pipeline(tenants.names[10])}
         verdict = running.reload_with(changed, settings=settings(**change_global))
         assert verdict["result"] == "refused", verdict
@@ -253,7 +254,7 @@ def whole_rows(path):
 
 
 def test_a_sink_that_does_not_drain_is_bounded(tenants, tmp_path):
-    """Its reader is asleep. The reload is over at once all the same, and after drain_timeout its rows are dropped by name."""
+    """Its reader is asleep. The reload is over at once all the same; after drain_timeout rows are dropped by name."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
@@ -344,7 +345,7 @@ def test_a_hangup_before_anything_is_ready_is_honoured(tenants, tmp_path):
 
 
 def test_a_rebuild_in_place_that_fails_is_turned_back(tenants, tmp_path):
-    """The old one had to make room, the new one cannot be built: the old one goes on, with its counters and its rows."""
+    """The old one had to make room, the new one cannot be built: the old one goes on, with its counters and rows."""
     output = tmp_path / "rows.jsonl"
     fat = pipeline(tenants.names[0], interval="300ms", pools={"receive_buffers": 16, "batches": 8},
                    batch={"bytes": "4MiB"}, queue={"reserve": "0B"},

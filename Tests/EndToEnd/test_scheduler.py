@@ -58,7 +58,8 @@ def test_twenty_pipelines_on_three_threads_keep_their_cadence(tenants, tmp_path)
     for name, settings in pipelines.items():
         expected = lasted / seconds(settings["interval"])
         # One poll more or less may lie at either end of the time that was looked at.
-        assert abs(polls[name] - expected) <= max(0.1 * expected, 1.5), (name, settings["interval"], polls[name], expected)
+        assert abs(polls[name] - expected) <= max(0.1 * expected, 1.5), (
+            name, settings["interval"], polls[name], expected)
     totals = running.totals()
     assert set(totals) == set(pipelines)
     for name, counts in totals.items():

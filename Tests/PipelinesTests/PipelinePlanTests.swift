@@ -56,7 +56,9 @@ import Testing
   }
 
   /// A queue opens its account with what admission has set aside for it, and `auto` is room for two full batches.
-  @Test(arguments: [nil, 0, 1, 1 << 20, 64 << 20] as [Int?]) func queuesOpenWithWhatAdmissionHasSetAside(_ reserve: Int?) {
+  @Test(arguments: [nil, 0, 1, 1 << 20, 64 << 20] as [Int?]) func queuesOpenWithWhatAdmissionHasSetAside(
+    _ reserve: Int?
+  ) {
     #expect(PipelineSettings.queueUnit == BatchCopy.unit)
     for batchBytes in [64 << 10, 100_000, 768 << 10] {
       var settings = PipelineSettings(name: "p")

@@ -73,8 +73,8 @@ public struct ReloadPlan: Sendable, Equatable {
   ) -> ReloadPlan {
     let before = Admission(old, on: capacity, model).admit(present: present ?? [:])
     return Difference(
-      old: old, new: new, present: present ?? before.assignment, workers: workers, before: before.demands, capacity: capacity,
-      model: model
+      old: old, new: new, present: present ?? before.assignment, workers: workers, before: before.demands,
+      capacity: capacity, model: model
     ).plan()
   }
 }

@@ -74,7 +74,8 @@ extension EventLoop {
     pipeline.applySinkSettings(of: parts.plan)
     adjustments.append(
       PendingAdjustment(
-        ticket: ticket, pipeline: pipeline, parts: parts, interruptAt: MonotonicTime.now().nanoseconds + pipeline.plan.interval))
+        ticket: ticket, pipeline: pipeline, parts: parts,
+        interruptAt: MonotonicTime.now().nanoseconds + pipeline.plan.interval))
   }
 
   func runOn(cpus: [Int]) {
@@ -87,7 +88,8 @@ extension EventLoop {
 
   /// io-wq belongs to the thread that submits, whatever the number of its rings: any of them will do.
   private func limitWorkers() {
-    let pipelines = running + prepared.values.compactMap { if case .pipeline(let pipeline) = $0 { pipeline } else { nil } }
+    let pipelines =
+      running + prepared.values.compactMap { if case .pipeline(let pipeline) = $0 { pipeline } else { nil } }
     guard let ring = pipelines.lazy.compactMap({ $0.port as? RingPort }).first else { return }
     do throws(SystemError) {
       // 0 would leave the kernel's own limit, which is hundreds.

@@ -115,7 +115,9 @@ final class EventLoop {
     try pipeline.turn()
     for (request, outcome) in pipeline.endedPolls { supervisor.post(.polled(request: request, outcome)) }
     if !pipeline.endedPolls.isEmpty { pipeline.endedPolls.removeAll() }
-    if pipeline.isFinished, !isStopping, pipeline.tellsItsEnd() { supervisor.post(.finished(pipeline: pipeline.plan.name)) }
+    if pipeline.isFinished, !isStopping, pipeline.tellsItsEnd() {
+      supervisor.post(.finished(pipeline: pipeline.plan.name))
+    }
   }
 
   private func sleep() throws(SystemError) {

@@ -16,7 +16,8 @@ final class LoopThread {
   ///
   /// - Parameter cpus: the CPUs that it may run on; empty: all.
   init(
-    index: Int, builder: (_ wake: @escaping @Sendable () -> Void) -> PipelineBuilder, events: Mailbox<LoopEvent>, drainTimeout: Int64, cpus: [Int]
+    index: Int, builder: (_ wake: @escaping @Sendable () -> Void) -> PipelineBuilder, events: Mailbox<LoopEvent>,
+    drainTimeout: Int64, cpus: [Int]
   ) throws(SystemError) {
     self.index = index
     let wakeup = try Wakeup()
