@@ -29,6 +29,8 @@ def cell(population, output, *, mode, name, rows, recv_batch, cqe_batch):
         "namespaces": population.selection,
         "reader": {"mode": mode, "recv_batch": recv_batch, "cqe_batch": cqe_batch},
         "pools": {"receive_buffers": max(16, recv_batch)}, "batch": {"rows": rows},
+        # A poll of batches of one row, 64 KiB each: how fast a loop's one worker writes files is not what is asked here.
+        "queue": {"bytes": "512MiB", "reserve": "0B"},
         "sinks": {"out": {"type": "file", "path": str(output), "format": name}},
     }
 
@@ -44,7 +46,7 @@ def test_sockets_in_are_records_out(still, schema, tmp_path, mode, recv_batch, c
     expected = {(namespace, cookie) for namespace, sockets in still.ss().items() for cookie in sockets}
     share = 4 if recv_batch > 1000 else len(cells)
     for labels in (list(cells)[start:start + share] for start in range(0, len(cells), share)):
-        settings = {"global": {"resources": {"memory": "1GiB"}}}
+        settings = {"global": {"resources": {"memory": "4GiB"}}}
         with daemon.Daemon(tmp_path, {label: pipelines[label] for label in labels}, settings=settings) as running:
             for label in labels:
                 running.wait_for_polls(2, label)

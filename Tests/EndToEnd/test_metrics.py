@@ -92,7 +92,8 @@ def test_rule_1_holds_in_the_metrics(daemon):
 
 def test_health(daemon):
     assert daemon.get("/healthz") == (200, "ok\n")
-    assert daemon.get("/readyz") == (200, "ok\n"), "a sink that cannot deliver does not matter"
+    # The other pipeline reads all namespaces, and those of other tests come and go.
+    bed.eventually(lambda: daemon.get("/readyz") == (200, "ok\n"), 20, "ready, though a sink cannot deliver")
 
 
 def test_not_ready_before_the_first_complete_poll(tmp_path):
