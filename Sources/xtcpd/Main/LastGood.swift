@@ -23,12 +23,15 @@ enum LastGood {
     }
   }
 
-  /// What to start with in place of an invalid configuration: the last good one, if that says that it may be.
+  /// What to start with in place of an invalid configuration: the last good one, if that says that it may be, and the
+  /// invalid one does not say that it may not.
   ///
-  /// - Parameter outcome: the invalid one. Where it cannot be read far enough to say `data_dir`, the service manager's
-  ///   state directory and the built-in one are looked at.
+  /// - Parameter outcome: the invalid one. It is looked for in its `data_dir`, then in the service manager's state
+  ///   directory; where it cannot be read far enough to say `data_dir`, in the built-in one last.
   static func find(inPlaceOf outcome: Outcome, log: Logger) -> Outcome? {
-    for directory in directories {
+    let hints = FallbackHints(outcome)
+    if hints.bootFallback == BootFallback.none { return nil }
+    for directory in directories(hints.dataDirectory) {
       do throws(SystemError) {
         let path = "\(directory)/\(fileName)"
         guard let bytes = try DurableFile.read(path, limit: maximumBytes) else { continue }
@@ -59,10 +62,11 @@ enum LastGood {
     return outcome
   }
 
-  /// systemd.exec(5): several are separated by colons.
-  private static var directories: [String] {
+  /// systemd.exec(5): several state directories are separated by colons.
+  private static func directories(_ told: String?) -> [String] {
     let state = getenv("STATE_DIRECTORY").map { String(cString: $0) }?.split(separator: ":").map(String.init) ?? []
-    let builtIn = GlobalSettings().dataDir
-    return state.contains(builtIn) ? state : state + [builtIn]
+    let first = told.map { [$0] } ?? []
+    let last = told == nil ? [GlobalSettings().dataDir] : []
+    return (first + state + last).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
   }
 }
