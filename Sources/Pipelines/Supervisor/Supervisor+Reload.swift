@@ -97,6 +97,8 @@ extension Supervisor {
     case .failure(let refusal): refuse(refusal.summary, refusal.details, hash, requests, refusal.cause)
     case .success(let plan) where plan.isEmpty:
       self.running?.hash = hash
+      // The last good one may have run in its place.
+      self.running?.state = .current
       conclude(.unchanged, "nothing to change", [], hash, requests)
     case .success(let plan): begin(plan, settings, outcome, hash, requests, running)
     }
