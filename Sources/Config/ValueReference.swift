@@ -36,7 +36,8 @@ public struct Redaction: Sendable {
 
   /// Longer values are replaced first, because a shorter one may be a part of them.
   public init(_ references: [ValueReference]) {
-    self.references = Set(references).filter { $0.value.utf8.count >= Self.minimumBytes }
+    self.references = Set(references + references.compactMap(\.directory))
+      .filter { $0.value.utf8.count >= Self.minimumBytes }
       .sorted { ($1.value.utf8.count, $0.spelling) < ($0.value.utf8.count, $1.spelling) }
   }
 
@@ -75,5 +76,16 @@ public struct Redaction: Sendable {
       }
       return result.map { $0 + bytes[start...] }
     }
+  }
+}
+
+extension ValueReference {
+  /// The directory of a path: what is made for a file, or cannot be, is told by that name. Not one of the root's own, which say
+  /// nothing and stand in many messages.
+  fileprivate var directory: ValueReference? {
+    guard value.hasPrefix("/"), let slash = value.lastIndex(of: "/") else { return nil }
+    let directory = value[..<slash]
+    guard directory.utf8.count(where: { $0 == UInt8(ascii: "/") }) > 1 else { return nil }
+    return ValueReference(value: String(directory), spelling: spelling + "/..")
   }
 }

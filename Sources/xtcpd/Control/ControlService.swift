@@ -28,15 +28,16 @@ final class ControlService {
       daemon.turn()
     case .plan:
       let answer = daemon.control.plan()
-      done(ControlResponse(plan: .init(outcome: answer.outcome, lines: answer.lines)))
+      done(ControlResponse(plan: .init(outcome: answer.outcome, lines: answer.lines.map(LogOutput.redacted))))
     case .poll: poll(request.pipeline, done)
     }
   }
 
   private static func response(to verdict: ReloadVerdict) -> ControlResponse {
-    var response = ControlResponse(verdict: StatusReport.Verdict(verdict))
+    let told = StatusReport.Verdict(verdict)
+    var response = ControlResponse(verdict: told)
     if verdict.result == .refused {
-      (response.ok, response.code, response.error) = (false, .refused, verdict.summary)
+      (response.ok, response.code, response.error) = (false, .refused, told.summary)
     }
     return response
   }

@@ -40,7 +40,8 @@ extension StatusReport.Verdict {
   init(_ verdict: ReloadVerdict) {
     self.init(
       result: verdict.result.rawValue, cause: verdict.cause?.rawValue, generation: verdict.generation,
-      hash: verdict.hash, timeNs: verdict.time, summary: verdict.summary, details: verdict.details)
+      hash: verdict.hash, timeNs: verdict.time, summary: LogOutput.redacted(verdict.summary),
+      details: verdict.details.map(LogOutput.redacted))
   }
 }
 
@@ -68,7 +69,7 @@ extension StatusReport.Pipeline {
 extension StatusReport.Sink {
   fileprivate init(_ report: SinkReport, _ queue: QueueStatus) {
     var problem: String?
-    if case .failing(let reason) = report.state { problem = reason }
+    if case .failing(let reason) = report.state { problem = LogOutput.redacted(reason) }
     self.init(
       name: report.name, isUp: problem == nil, problem: problem, delivered: report.tally.delivered,
       dropped: DropReason.allCases.filter { report.tally.dropped[$0] > 0 }

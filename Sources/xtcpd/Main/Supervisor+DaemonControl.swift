@@ -26,6 +26,8 @@ final class DaemonServices: ProcessServices {
   var onReloading: () -> Void = {}
   var onVerdict: (ReloadVerdict) -> Void = { _ in }
   private var prepared: PreparedListeners?
+  /// Of the configuration that runs.
+  private var references: [ValueReference] = []
   private let log: Logger
 
   init(log: Logger) { self.log = log }
@@ -36,7 +38,9 @@ final class DaemonServices: ProcessServices {
     prepared?.commit()
     prepared = nil
     if let log = outcome.settings?.global.log { LogOutput.follow(log) }
-    LogOutput.redact(only: outcome.references)
+    // What is on its way out may still speak of the values that it was made with.
+    LogOutput.redact(only: references + outcome.references)
+    references = outcome.references
     LastGood.keep(outcome, log: log)
   }
 

@@ -46,6 +46,6 @@ final class ServiceReporter {
     var text = "\(count) pipeline\(count == 1 ? "" : "s"), generation \(configuration.generation)"
     if configuration.state == .lastGood { text += ", DEGRADED: runs the last good configuration" }
     if let verdict = configuration.verdict { text += "; last reload \(verdict.result.rawValue): \(verdict.summary)" }
-    return text
+    return LogOutput.redacted(text)
   }
 }
