@@ -105,7 +105,13 @@ final class EventLoop {
   // MARK: Turns
 
   private func giveTurns() throws(SystemError) {
-    for pipeline in running { try giveTurn(pipeline) }
+    for pipeline in running {
+      try giveTurn(pipeline)
+      // The end of what goes is no end of the pipeline by its name.
+      if pipeline.isFinished, !isStopping, pipeline.tellsItsEnd() {
+        supervisor.post(.finished(pipeline: pipeline.plan.name))
+      }
+    }
     for retirement in retirements { try giveTurn(retirement.pipeline) }
   }
 
@@ -115,9 +121,6 @@ final class EventLoop {
     try pipeline.turn()
     for (request, outcome) in pipeline.endedPolls { supervisor.post(.polled(request: request, outcome)) }
     if !pipeline.endedPolls.isEmpty { pipeline.endedPolls.removeAll() }
-    if pipeline.isFinished, !isStopping, pipeline.tellsItsEnd() {
-      supervisor.post(.finished(pipeline: pipeline.plan.name))
-    }
   }
 
   private func sleep() throws(SystemError) {
