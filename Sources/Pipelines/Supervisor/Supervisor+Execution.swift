@@ -143,10 +143,11 @@ extension Supervisor {
   func drained(_ pipeline: String, _ totals: PipelineTotals) {
     if let count = draining[pipeline] { draining[pipeline] = count > 1 ? count - 1 : nil }
     endUnusedLoops()
-    guard (inProgress?.next ?? running)?.pipeline(pipeline) == nil else { return }
-    for sink in totals.sinks {
+    let remaining = (inProgress?.next ?? running)?.pipeline(pipeline)
+    // The counters of what goes on are told elsewhere, at any time; those of what went, here.
+    for sink in totals.sinks where remaining?.plan.sinks.contains(where: { $0.name == sink.name }) != true {
       log.info(
-        "pipeline \(pipeline) has gone",
+        remaining == nil ? "pipeline \(pipeline) has gone" : "sink \(sink.name) of pipeline \(pipeline) has gone",
         metadata: [
           "encoded": "\(totals.counters.rows.encoded)", "sink": "\(sink.name)",
           "delivered": "\(sink.tally.delivered)", "dropped": "\(sink.tally.dropped.total)",
