@@ -216,6 +216,15 @@ import Testing
     #expect(redact("secret-secret2", [("secret", "A"), ("secret-secret2", "B")]) == "B")
   }
 
+  @Test func directoriesOfPaths() {
+    let path = [("/srv/hunter2/rows", "${env:P}")]
+    #expect(redact("mkdir(/srv/hunter2)", path) == "mkdir(${env:P}/..)")
+    #expect(redact("open(/srv/hunter2/rows)", path) == "open(${env:P})")
+    #expect(redact("/srv/other", path) == "/srv/other")
+    #expect(redact("/hunter and more", [("/hunter/rows", "X")]) == "/hunter and more", "one of the root's own")
+    #expect(redact("hunter/2", [("hunter/2/3", "X")]) == "hunter/2", "no path")
+  }
+
   @Test func outcomeTellsWhatItExpanded() {
     let outcome = ConfigurationFile.read(
       text: onePipeline("label: ${env:A}\ntag: \"${env:D:-default}\""), named: "x", vocabulary: vocabulary,
