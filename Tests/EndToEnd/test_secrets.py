@@ -1,0 +1,195 @@
+"""What stands behind `${env:}`, `${file:}` and `${credential:}` is nowhere to be seen but in rows."""
+import json
+import os
+import re
+import subprocess
+
+import pytest
+import yaml
+
+import bed
+import daemon
+import shown
+from test_settings_delivery import full_disk
+
+MARK = "kQ7zW3vX9p"
+# Every one holds the mark at its beginning, so that one that is cut shows it too.
+SHAPES = {
+    "plain": MARK + "-plain", "long": (MARK + "-long-") * 12, "quoted": MARK + '"\'\\quoted', "spaced": MARK + " ü {[: ",
+    "lines": MARK + "\nlines",
+}
+
+
+def assert_hidden(text, what):
+    assert MARK not in text, (what, [line for line in text.splitlines() if MARK in line][:3])
+
+
+@pytest.fixture(name="outside", params=["env", "file", "credential"])
+def fixture_outside(request, tmp_path):
+    return Outside(request.param, tmp_path)
+
+
+class Outside:
+    """One place that values come from."""
+
+    def __init__(self, kind, folder):
+        self.kind, self.folder = kind, folder / "credentials"
+        self.folder.mkdir(mode=0o700)
+        self.environment = {**os.environ}
+        if kind == "credential":
+            self.environment["CREDENTIALS_DIRECTORY"] = str(self.folder)
+
+    def put(self, name, value):
+        """Puts a value there and says how a configuration spells it."""
+        if self.kind == "env":
+            self.environment[name.upper()] = value
+            return f"${{env:{name.upper()}}}"
+        (self.folder / name).write_text(value)
+        return f"${{file:{self.folder}/{name}}}" if self.kind == "file" else f"${{credential:{name}}}"
+
+
+def configuration(**settings):
+    return {"version": 1, **settings}
+
+
+def with_value(path, value):
+    """A configuration in which the setting at this path (as the tests of settings call it) has a value."""
+    table, _, key = path.partition(".")
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    sink = {"type": "blackhole"}
+    if table == "global":
+        return configuration(**{"global": value}, pipelines={"p": {"sinks": {"o": sink}}})
+    if table == "pipeline":
+        return configuration(pipelines={"p": {"sinks": {"o": sink}, **value}})
+    if table == "file":
+        sink = {"type": "file", "path": "/x"}
+    return configuration(pipelines={"p": {"sinks": {"o": {**sink, **value}}}})
+
+
+def test_no_setting_shows_what_it_was_given(outside, tmp_path):
+    """Each setting gets each secret, which is an error for most of them."""
+    path = tmp_path / "xtcpd.yaml"
+    valid = 0
+    names = sorted(shown.all_settings() - {"include", "defaults", "profiles", "sinks", "pipeline.sinks"})
+    for number, name in enumerate(names):
+        shape = list(SHAPES)[number % len(SHAPES)]
+        spelling = outside.put(shape, SHAPES[shape])
+        for value in (spelling, [spelling]):
+            path.write_text(yaml.safe_dump(with_value(name, value)))
+            done = bed.xtcpd("check", "--config", path, "--format", "json", env=outside.environment)
+            assert_hidden(done.stdout + done.stderr, name)
+            if done.returncode == 0:
+                valid += 1
+                for command in (("config", "show", "--origin"), ("plan", "--against", path)):
+                    again = bed.xtcpd(*command, "--config", path, env=outside.environment)
+                    assert_hidden(again.stdout + again.stderr, (name, command))
+    assert valid > 5
+
+
+def test_selectors_and_text_output_neither(outside, tmp_path):
+    path = tmp_path / "xtcpd.yaml"
+    for shape, value in SHAPES.items():
+        spelling = outside.put(shape, value)
+        for selector in ({"name": spelling}, {"path": spelling}, {"cgroup": spelling}, {"pid": spelling}, spelling):
+            path.write_text(yaml.safe_dump(with_value("pipeline.namespaces.include", [selector])))
+            for command in (("check",), ("config", "show"), ("config", "show", "--origin"), ("run",)):
+                if command == ("run",) and shape != "lines":
+                    continue
+                done = bed.xtcpd(*command, "--config", path, env=outside.environment) if command != ("run",) else (
+                    subprocess.run(["timeout", "5", bed.BINARY, "run", "--config", path], env=outside.environment,
+                                   capture_output=True, text=True, check=False))
+                assert_hidden(done.stdout + done.stderr, (selector, command))
+
+
+def everything_told(running, environment):
+    """{what: text} of all that a daemon says of itself."""
+    told = {"log": "".join(running.raw), "metrics": running.get("/metrics")[1], "health": running.get("/healthz")[1],
+            "ready": running.get("/readyz")[1], "status": json.dumps(running.status(), ensure_ascii=False)}
+    for command in (["status"], ["status", "--format", "json"], ["plan"], ["reload"]):
+        done = running.command(*command, env=environment)
+        told[" ".join(command)] = done.stdout + done.stderr
+    told["cmdline"] = (running.proc.folder / "cmdline").read_text()
+    told["threads"] = " ".join((task / "comm").read_text() for task in (running.proc.folder / "task").iterdir())
+    for file in (running.folder / "data").rglob("*"):
+        if file.is_file():
+            told[str(file)] = file.read_text(errors="replace")
+    return told
+
+
+def test_a_daemon_tells_it_to_nobody(outside, tmp_path):
+    """One sink fails all the time, and its path is a secret; so are the columns, which are the only place where it shows."""
+    with full_disk(tmp_path / "full"):
+        secret_folder = tmp_path / "full" / (MARK + "-folder")
+        secret_folder.mkdir()
+        texts = {key: outside.put(key, MARK + "-" + key) for key in ("label", "tag", "location", "hostname")}
+        one = {
+            "interval": "100ms", "align": "none", "label": texts["label"], "tag": texts["tag"],
+            "namespaces": {"include": ["host", {"name": outside.put("name", MARK + "-*")}]},
+            "retry": {"initial": "10ms", "max": "50ms", "give_up_after": "200ms"},
+            "sinks": {"failing": {"type": "file", "path": outside.put("path", str(secret_folder / "rows.jsonl"))},
+                      "fine": {"type": "file", "path": str(tmp_path / "rows.jsonl")}}}
+        settings = {"global": {"location": texts["location"], "hostname": texts["hostname"],
+                               "reload": {"settle": "0s", "drain_timeout": "1s"},
+                               "log": {"level": "trace", "format": "json"}}}
+        with daemon.Daemon(tmp_path, {"p": one}, settings=settings, environment=outside.environment) as running:
+            running.wait_for_polls(3)
+            bed.eventually(lambda: running.sink("p", "failing")["problem"], what="a failing sink")
+            problem = running.sink("p", "failing")["problem"]
+            assert "ENOSPC" in problem and "${" in problem, problem
+            row = bed.records_of((tmp_path / "rows.jsonl").read_text().rpartition("\n")[0])[0]
+            assert (row["label"], row["tag"]) == (MARK + "-label", MARK + "-tag")
+            assert (row["location"], row["hostname"]) == (MARK + "-location", MARK + "-hostname")
+            hide(running, outside)
+            # Another value behind the same spelling, and another setting.
+            if outside.kind != "env":
+                outside.put("label", MARK + "-another")
+                running.write({"p": {**one, "interval": "150ms"}})
+                verdict = running.hang_up()
+                assert verdict["result"] == "applied" and "label" in verdict["text"], verdict
+                hide(running, outside)
+            # What goes speaks of its path until it has gone.
+            plain = {**one, "sinks": {"fine": one["sinks"]["fine"]}}
+            running.write({"p": plain})
+            assert running.hang_up()["result"] == "applied"
+            bed.eventually(lambda: not any("draining" in report["state"] for report in running.status()["pipelines"]), 5,
+                           "the failing sink has gone")
+            hide(running, outside)
+            # Refused, for the very value, or for what it names.
+            for wrong in ({"interval": outside.put("label", MARK + "-label") if outside.kind == "env" else
+                           outside.put("interval", MARK)},
+                          {"sinks": {"f": {"type": "file", "path": texts["label"]}}},
+                          {"sinks": {"f": {"type": "file", "path": nowhere(outside)}}}):
+                running.write({"p": {**plain, **wrong}})
+                assert running.hang_up()["result"] == "refused", wrong
+                hide(running, outside)
+            before = running.proc.folder / "environ"
+            held = sum(MARK.encode() in entry for entry in before.read_bytes().split(b"\0"))
+            put = sum(MARK in value for value in outside.environment.values())
+            assert held == put == (0 if outside.kind != "env" else put)
+        assert_hidden("".join(running.raw), "log")
+
+
+def nowhere(outside):
+    """A path that cannot be opened. The environment of a process that runs is what it is: there, one more key of it."""
+    return "/no/such/" + (outside.put("nowhere", MARK + "/x") if outside.kind != "env" else "${env:TAG}/x")
+
+
+def hide(running, outside):
+    for what, text in everything_told(running, outside.environment).items():
+        assert_hidden(text, what)
+
+
+def test_the_end_and_a_failed_start_tell_nothing(outside, tmp_path):
+    for setting, value in (("control", {"socket": outside.put("socket", f"/proc/{MARK}/c.sock")}),
+                           ("control", {"group": outside.put("group", MARK)}),
+                           ("paths", {"proc": outside.put("proc", f"/nowhere/{MARK}")}),
+                           ("paths", {"netns": [outside.put("netns", f"/nowhere/{MARK}")]}),
+                           ("data_dir", outside.put("data", f"/proc/{MARK}"))):
+        one = {"interval": "100ms", "align": "none", "sinks": {"o": {"type": "blackhole"}}}
+        settings = {"global": {setting: value, "log": {"level": "trace", "format": "text"}}}
+        broken = daemon.Daemon(tmp_path / re.sub(r"\W", "", str(value)), {"p": one}, settings=settings)
+        done = subprocess.run(["timeout", "2", *broken.arguments], env=outside.environment, capture_output=True, text=True,
+                              timeout=20, check=False)
+        assert_hidden(done.stdout + done.stderr, setting)
+        assert done.stderr
