@@ -1,7 +1,7 @@
-"""A configuration that is no configuration: refused at once, at the start and by a daemon that runs, which is none the worse."""
+"""A configuration that is no configuration: refused at once, at the start and by a daemon that runs, which is none the
+worse."""
 import os
 import resource
-import subprocess
 import time
 
 import pytest
@@ -113,6 +113,6 @@ def test_a_start_refuses_them(tmp_path, name):
     path = tmp_path / "xtcpd.yaml"
     HOSTILE[name](path)
     started = time.monotonic()
-    done = subprocess.run([bed.BINARY, "run", "--config", path], capture_output=True, text=True, timeout=10, check=False)
+    done = bed.xtcpd("run", "--config", path, timeout=10)
     assert done.returncode == bed.EXIT_INVALID_CONFIGURATION and time.monotonic() - started < 5
     assert "not a file" in done.stderr
