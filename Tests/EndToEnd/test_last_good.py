@@ -1,4 +1,4 @@
-"""The last good configuration: kept as it is written, used at the start in place of an invalid one, and said everywhere."""
+"""The last good configuration: kept as it is written, used at the start in place of an invalid one, said everywhere."""
 import json
 import os
 import shutil
@@ -185,13 +185,15 @@ def test_what_it_needs_from_outside_has_to_be_there(host):
 def test_includes_are_in_it(host):
     (host.folder / "conf.d").mkdir()
     (host.folder / "conf.d/10-more.yaml").write_text(
-        "pipelines: {more: {interval: 200ms, align: none, sinks: {o: {type: blackhole}}}}\n")
+        "pipelines: {more: {interval: 200ms, align: none, namespaces: {include: [host]}, "
+        "sinks: {o: {type: blackhole}}}}\n")
     host.settings["include"] = ["conf.d/*.yaml"]
     good = host.run_once()
     shutil.rmtree(host.folder / "conf.d")
     with host.daemon(good.replace("interval:", "intervall:")) as running:
         for name in ("web", "more"):
-            bed.eventually(lambda name=name: running.pipelines()[name]["polls"]["complete"] >= 1, what=f"polls of {name}")
+            bed.eventually(
+                lambda name=name: running.pipelines()[name]["polls"]["complete"] >= 1, what=f"polls of {name}")
         hashes = running.status()["configuration"]["hash"]
         # What is there without conf.d is another configuration.
         running.path.write_text(good)

@@ -1,5 +1,6 @@
 """Every setting of the reference has a test that it takes effect at run time: here, what a pipeline reads and what its
-rows are; in test_settings_process.py and test_last_good.py, what is the process's; in test_settings_delivery.py, batches, queues, retries."""
+rows are; in test_settings_process.py and test_last_good.py, what is the process's; in test_settings_delivery.py,
+batches, queues and retries."""
 import csv
 import os
 import stat
@@ -301,7 +302,8 @@ def test_completions_are_reaped_in_batches(tmp_path):
                    "reader": {"mode": "io_uring", "recv_batch": 12, "cqe_batch": size},
                    "sinks": {"out": {"type": "blackhole"}}}
             prefix = ("strace", "-f", "-qq", "-o", str(trace), "-e", "trace=io_uring_enter,epoll_pwait2,epoll_wait")
-            with test_settings_process.traced(daemon.Daemon(tmp_path / str(size), {"p": one}, prefix=prefix)) as running:
+            traced = test_settings_process.traced(daemon.Daemon(tmp_path / str(size), {"p": one}, prefix=prefix))
+            with traced as running:
                 polls = len(running.wait_for_polls(10))
             calls[size] = trace.read_text().count("io_uring_enter") / polls
     print(f"io_uring_enter a poll: {calls}")

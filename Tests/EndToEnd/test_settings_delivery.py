@@ -77,7 +77,8 @@ def test_a_batch_is_full_at_what_comes_first(crowd, tmp_path):
 @shows("pipeline.queue.bytes", "pipeline.queue.when_full", "sink.queue.bytes", "sink.queue.when_full")
 def test_a_queue_holds_so_much_and_then_does_what_it_says(crowd, tmp_path):
     queues = {
-        "small": {"bytes": "2MiB"}, "large": {"bytes": "32MiB"}, "newest": {"bytes": "2MiB", "when_full": "drop_newest"},
+        "small": {"bytes": "2MiB"}, "large": {"bytes": "32MiB"},
+        "newest": {"bytes": "2MiB", "when_full": "drop_newest"},
         "block": {"bytes": "2MiB", "when_full": "block"},
     }
     with full_disk(tmp_path / "full") as make_room:
@@ -89,7 +90,8 @@ def test_a_queue_holds_so_much_and_then_does_what_it_says(crowd, tmp_path):
         pipelines["own"] = one("own", {"bytes": "32MiB"}, sink={
             "queue": {"bytes": "2MiB", "when_full": "drop_newest"}})
         with daemon.Daemon(tmp_path, pipelines, settings=settings(reload={"drain_timeout": "10s"})) as running:
-            bed.eventually(lambda: all(dropped(running, name) for name in ("small", "newest", "own")), 20, "full queues")
+            bed.eventually(
+                lambda: all(dropped(running, name) for name in ("small", "newest", "own")), 20, "full queues")
             running.wait_for_polls(len(running.polls("large")) + 5, "large")
             held = {name: running.sink(name, "out")["queue_bytes"] for name in pipelines}
             limits = {name: running.sink(name, "out")["queue_limit"] // MIB for name in pipelines}

@@ -34,7 +34,7 @@ def settings(**of_process):
 
 
 def threads(pid):
-    """{name: the CPUs that it may run on}, of the threads of a process. The workers of a ring have names of their own."""
+    """{name: the CPUs that it may run on}, of the threads of a process."""
     found = {}
     for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
@@ -100,7 +100,7 @@ def test_so_many_loops_run_on_the_cpus(tmp_path):
         found = threads(running.process.pid)
         assert {name for name in found if name != "xtcpd"} == {"loop0", "loop1"}
         assert found["loop0"] == found["loop1"] == str(last)
-        assert found["xtcpd"] == pathlib.Path("/proc/self/status").read_text().split("Cpus_allowed_list:\t")[1].split()[0]
+        assert found["xtcpd"] == next(iter(threads(os.getpid()).values()))
 
 
 @shows("global.resources.library_threads")
