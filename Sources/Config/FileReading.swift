@@ -13,9 +13,16 @@ public struct FileIdentity: Sendable, Hashable {
   init(_ status: stat) {
     device = UInt64(status.st_dev)
     inode = UInt64(status.st_ino)
-    modifiedNanoseconds = Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)
-    changedNanoseconds = Int64(status.st_ctim.tv_sec) * 1_000_000_000 + Int64(status.st_ctim.tv_nsec)
+    modifiedNanoseconds = Self.nanoseconds(status.st_mtim)
+    changedNanoseconds = Self.nanoseconds(status.st_ctim)
     size = Int64(status.st_size)
+  }
+
+  /// Anybody may set a file's time to anything (utimensat(2)): what an Int64 cannot hold is the end of what it can.
+  private static func nanoseconds(_ time: timespec) -> Int64 {
+    let (scaled, overflow) = Int64(time.tv_sec).multipliedReportingOverflow(by: 1_000_000_000)
+    if overflow { return time.tv_sec < 0 ? .min : .max }
+    return scaled.addingReportingOverflow(Int64(time.tv_nsec)).overflow ? .max : scaled + Int64(time.tv_nsec)
   }
 
   /// What is at a path now, symbolic links followed; nil if nothing is.

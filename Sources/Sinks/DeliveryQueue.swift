@@ -68,6 +68,29 @@ struct DeliveryQueue: ~Copyable {
     }
   }
 
+  /// Takes a batch whatever the limits say: the queue is about to go elsewhere, and encoding must not wait for it.
+  mutating func acceptBeyondLimits(_ offer: inout BatchOffer) {
+    tally.accepted += UInt64(offer.rows)
+    guard let copy = offer.copy() else { return append(.pooled(offer.share())) }
+    account.force(offer.charge)
+    charged += offer.charge
+    append(.own(copy))
+  }
+
+  /// Copies what waits in its pool whatever the limits say, for the same reason.
+  ///
+  /// - Parameter andFront: the front is not being written.
+  mutating func leavePool(andFront: Bool) {
+    let first = andFront ? 0 : 1
+    guard pooled > 0, count > first else { return }
+    for index in first..<count where batches[index].isPooled {
+      let charge = BatchCopy.charge(for: batches[index].bytes.count)
+      account.force(charge)
+      charged += charge
+      if !replace(index) { release(charge) }
+    }
+  }
+
   /// Counts a batch that comes too late to be taken.
   mutating func reject(_ offer: borrowing BatchOffer, _ reason: DropReason) {
     tally.accepted += UInt64(offer.rows)

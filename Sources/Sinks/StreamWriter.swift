@@ -99,6 +99,7 @@ struct StreamWriter: ~Copyable {
   /// Takes a batch, or drops by policy. `pump` starts its writing.
   mutating func accept(_ offer: inout BatchOffer) {
     if case .closed(let reason) = phase { return queue.reject(offer, reason) }
+    if isReleasing { return queue.acceptBeyondLimits(&offer) }
     let writesAtOnce = mayWrite && isIdle && !isFailing
     let mayHold = !writesAtOnce && patience > 0 && keepsUp(MonotonicTime.now().nanoseconds)
     queue.accept(&offer, writesAtOnce: writesAtOnce, mayHold: mayHold)
@@ -134,6 +135,7 @@ struct StreamWriter: ~Copyable {
 
   /// Does what is due: gives way to other queues, and starts the next write unless one is in flight or it is too early.
   mutating func pump() {
+    if isReleasing { queue.leavePool(andFront: writing == nil) }
     queue.settle(andFront: writing == nil && (!mayWrite || isFailing))
     startWrite()
     watchHold()
@@ -254,6 +256,7 @@ struct StreamWriter: ~Copyable {
 
   mutating func beginRelease() {
     isReleasing = true
+    queue.leavePool(andFront: writing == nil)
     if let writing { port.cancel(writing) }
   }
 

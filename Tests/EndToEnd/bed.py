@@ -161,6 +161,11 @@ class Process:
     def peak_rss_mib(self):
         return self.status("VmHWM") / 1024
 
+    def cpu_seconds(self):
+        """User and system time so far."""
+        fields = (self.folder / "stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def descriptors(self):
         """{number: what it is}."""
         found = {}

@@ -385,3 +385,96 @@ def test_pipelines_move_when_there_may_be_fewer_loops(tenants, tmp_path):
     for name in pipelines:
         rows = bed.records_of((tmp_path / f"{name}.jsonl").read_text())
         assert len(rows) == running.totals()[name]["encoded"], name
+
+
+def test_sinks_in_another_order_are_the_same_sinks(tenants, tmp_path):
+    paths = {"x": tmp_path / "x.csv", "y": tmp_path / "y.jsonl"}
+    sinks = {"x": {"type": "file", "path": str(paths["x"]), "format": "csv", "columns": ["netns", "label"]},
+             "y": {"type": "file", "path": str(paths["y"]), "format": "jsonl"}}
+    one = pipeline(tenants.names[0], interval="100ms", sinks=sinks)
+    with daemon.Daemon(tmp_path, {"p": one}, settings=settings()) as running:
+        running.wait_for_polls(3, "p")
+        other = {**one, "sinks": {"y": sinks["y"], "x": sinks["x"]}}
+        assert running.reload_with({"p": other})["result"] == "unchanged"
+        assert running.reload_with({"p": {**other, "label": "new"}})["result"] == "applied"
+        running.wait_for_polls(len(running.polls("p")) + 3, "p")
+    assert all(line.count(",") == 1 for line in paths["x"].read_text().splitlines())
+    rows = bed.records_of(paths["y"].read_text())
+    assert rows[-1]["label"] == "new" and rows[0].get("label", "") == ""
+
+
+@pytest.fixture
+def sleeper(tmp_path):
+    """A named pipe whose reader never reads."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    yield pipe
+    os.close(reader)
+
+
+def test_a_pipeline_that_its_sink_holds_up_can_still_be_changed(tenants, tmp_path, sleeper):
+    """`block`, and nobody takes anything: live settings, then the path, and then everything that waited arrives."""
+    output = tmp_path / "rows.jsonl"
+    # The pipe keeps the part of a batch that fits: those rows are there twice in the end.
+    out = {"type": "file", "path": str(sleeper), "queue": {"bytes": "1MiB", "when_full": "block"}}
+    one = pipeline(tenants.names[0], interval="100ms", timeout="50ms", sinks={"out": out}, pools={"batches": 2},
+                   batch={"bytes": "256KiB"})
+    with daemon.Daemon(tmp_path, {"p": one}, settings=settings()) as running:
+        bed.eventually(lambda: running.pipelines()["p"]["polls"]["skipped"] > 3, 20, "the pipeline is held up")
+        started = time.monotonic()
+        assert running.reload_with({"p": {**one, "label": "new"}})["result"] == "applied"
+        assert time.monotonic() - started < 5
+        cpu = running.proc.cpu_seconds()
+        time.sleep(1)
+        assert running.proc.cpu_seconds() - cpu < 0.3, "waiting costs nothing"
+        moved = {**one, "label": "new", "sinks": {"out": {**out, "path": str(output)}}}
+        assert running.reload_with({"p": moved})["result"] == "applied"
+        bed.eventually(lambda: running.sink("p", "out")["queue_bytes"] == 0 and output.stat().st_size > 1 << 20, 10,
+                       "what waited is delivered")
+        running.wait_for_polls(len(running.polls("p")) + 3, "p")
+    totals = running.totals()["p"]
+    assert totals["sinks"]["out"]["dropped"] == 0, totals
+    assert len(bed.records_of(output.read_text())) == totals["encoded"]
+
+
+def test_what_cannot_be_restored_comes_back_with_a_corrected_file(tenants, tmp_path):
+    """The old one made room, the new one cannot be built, and the old one's folder has gone meanwhile."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    fat = pipeline(tenants.names[0], interval="200ms", pools={"receive_buffers": 16, "batches": 8},
+                   batch={"bytes": "4MiB"}, queue={"reserve": "0B"},
+                   sinks={"out": {"type": "file", "path": str(folder / "rows.jsonl")}})
+    tight = settings(resources={"memory": "40MiB"})
+    pipelines = {"fat": fat, "thin": pipeline(tenants.names[1])}
+    with daemon.Daemon(tmp_path, pipelines, settings=tight) as running:
+        running.wait_for_polls(3, "fat")
+        (folder / "rows.jsonl").unlink()
+        folder.rmdir()
+        bad = {**fat, "sinks": {"out": {"type": "file", "path": "/no/such/folder/x"}}}
+        assert running.reload_with({**pipelines, "fat": bad}, settings=tight)["result"] == "refused"
+        running.wait_for_log("cannot be built again")
+        good = {**fat, "sinks": {"out": {"type": "file", "path": str(tmp_path / "rows.jsonl")}}}
+        assert running.reload_with({**pipelines, "fat": good}, settings=tight)["result"] == "applied"
+        running.wait_for_polls(len(running.polls("fat")) + 3, "fat")
+        assert set(running.pipelines()) == {"fat", "thin"}
+
+
+def test_files_from_the_far_future_are_files(tenants, tmp_path):
+    with daemon.Daemon(tmp_path, {"p": pipeline(tenants.names[0])}, settings=settings()) as running:
+        running.wait_for_polls(2, "p")
+        for seconds in (10**10, 2**62 // 10**9, -10**10):
+            os.utime(running.path, (seconds, seconds))
+            assert running.hang_up()["result"] == "unchanged"
+        running.check_alive()
+
+
+def test_a_poll_on_request_does_not_wait_for_the_next_one(tenants, tmp_path):
+    one = pipeline(tenants.names[0], interval="1h")
+    with daemon.Daemon(tmp_path, {"p": one}, settings=settings()) as running:
+        running.wait_for_polls(1, "p")
+        started = time.monotonic()
+        done = running.command("poll", "p", "--count", "3")
+        assert done.returncode == 0, done.stderr
+        assert time.monotonic() - started < 3
+        assert len(running.polls("p")) == 4

@@ -10,19 +10,22 @@ extension EventLoop {
         .pipeline(try builder.build(plan, board: board, awaitsEstate: isHeir))
       }
     case .prepareAdjustment(let ticket, let plan):
-      answer(ticket) { () throws(StartError) in .adjustment(AdjustmentBox(try builder.buildAdjustment(plan))) }
+      let present = running.first { $0.plan.name == plan.name }?.plan
+      answer(ticket) { () throws(StartError) in .adjustment(AdjustmentBox(try builder.buildAdjustment(of: present, plan))) }
     case .discard(let ticket): discard(ticket)
     case .start(let ticket, let parcel):
-      guard case .pipeline(let pipeline)? = prepared.removeValue(forKey: ticket) else { return }
+      guard case .pipeline(let pipeline)? = prepared.removeValue(forKey: ticket) else {
+        return refuse(ticket, "to be started")
+      }
       try start(pipeline, parcel)
       supervisor.post(.switched(ticket))
     case .build(let ticket, let plan, let board, let parcel): try build(ticket, plan, board, parcel)
     case .adjust(let ticket, let name): scheduleAdjustment(ticket, of: name)
     case .replace(let ticket, let name):
-      guard case .pipeline(let heir)? = prepared.removeValue(forKey: ticket) else { return }
-      retire(name, heir: .pipeline(ticket, heir))
-    case .vacate(let ticket, let name, let plan): retire(name, heir: .later(ticket, plan))
-    case .remove(let ticket, let name): retire(name, heir: .none(ticket))
+      guard case .pipeline(let heir)? = prepared.removeValue(forKey: ticket) else { return refuse(ticket, name) }
+      retire(ticket, name, heir: .pipeline(ticket, heir))
+    case .vacate(let ticket, let name, let plan): retire(ticket, name, heir: .later(ticket, plan))
+    case .remove(let ticket, let name): retire(ticket, name, heir: .none(ticket))
     case .limitWorkers(let files, let others):
       workerLimits = (files, others)
       limitWorkers()
@@ -70,12 +73,19 @@ extension EventLoop {
   private func scheduleAdjustment(_ ticket: Ticket, of name: String) {
     guard case .adjustment(let parts)? = prepared.removeValue(forKey: ticket),
       let pipeline = running.first(where: { $0.plan.name == name })
-    else { return }
+    else { return refuse(ticket, name) }
     pipeline.applySinkSettings(of: parts.plan)
+    // What was asked for before and could not be done yet is no longer wanted.
+    adjustments.removeAll { $0.pipeline === pipeline }
     adjustments.append(
       PendingAdjustment(
         ticket: ticket, pipeline: pipeline, parts: parts,
-        interruptAt: MonotonicTime.now().nanoseconds + pipeline.plan.interval))
+        interruptAt: MonotonicTime.now().nanoseconds + EventLoop.patience(with: pipeline)))
+  }
+
+  /// Every ticket is answered, whatever has become of what it names.
+  func refuse(_ ticket: Ticket, _ name: String) {
+    supervisor.post(.prepared(ticket, .system("pipeline \(name) does not run")))
   }
 
   func runOn(cpus: [Int]) {

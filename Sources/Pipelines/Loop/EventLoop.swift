@@ -100,6 +100,14 @@ final class EventLoop {
     poller.remove(pipeline.port.pollable)
     for (token, watched) in ports where watched === pipeline { ports[token] = nil }
     pipeline.close()
+    tellPolls(of: pipeline)
+  }
+
+  /// Every poll that was asked for is answered, also one that does not come any more.
+  private func tellPolls(of pipeline: Pipeline) {
+    for (request, outcome) in pipeline.endedPolls { supervisor.post(.polled(request: request, outcome)) }
+    pipeline.endedPolls.removeAll()
+    for request in pipeline.takePollRequests() { supervisor.post(.polled(request: request, nil)) }
   }
 
   // MARK: Turns
@@ -135,6 +143,7 @@ final class EventLoop {
         wakeup.drain()
         // A message, or a queue that shall give memory back: whose it is, the pipelines find out.
         for pipeline in running { pipeline.isDue = true }
+        for retirement in retirements { retirement.pipeline.isDue = true }
       case EventLoop.mountsToken: builder.namespaces.markMountsChanged()
       default: ports[token]?.isDue = true
       }
@@ -142,7 +151,9 @@ final class EventLoop {
   }
 
   private func closeAll() {
-    for retirement in retirements { retirement.pipeline.close() }
-    for pipeline in running { pipeline.close() }
+    for pipeline in retirements.map(\.pipeline) + running {
+      pipeline.close()
+      tellPolls(of: pipeline)
+    }
   }
 }

@@ -24,8 +24,9 @@ struct PendingAdjustment {
   let ticket: Ticket
   let pipeline: Pipeline
   let parts: AdjustmentBox
-  /// Monotonic nanoseconds: a poll that runs for longer is interrupted.
-  let interruptAt: Int64
+  /// Monotonic nanoseconds: a poll that runs for longer is interrupted; what then still is no boundary is not waited for.
+  var interruptAt: Int64
+  var isInterrupted = false
 }
 
 /// A pipeline that goes: it ends its poll, delivers or hands over what it has, and lets go.

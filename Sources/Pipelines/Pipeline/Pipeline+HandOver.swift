@@ -22,10 +22,13 @@ final class Parcel: @unchecked Sendable {
   let legacy: Legacy
   /// By sink of the old plan; nil: nothing was left, or it was taken.
   private var estates: [SinkEstate?]
+  /// By sink of the old plan: what was counted that is in no estate.
+  let counted: [SinkTally]
 
-  init(legacy: Legacy, estates: [SinkEstate?]) {
+  init(legacy: Legacy, estates: [SinkEstate?], counted: [SinkTally] = []) {
     self.legacy = legacy
     self.estates = estates
+    self.counted = counted
   }
 
   func takeEstate(_ index: Int) -> SinkEstate? {
@@ -33,10 +36,17 @@ final class Parcel: @unchecked Sendable {
     return estates[index]
   }
 
-  /// Nobody takes what is left.
-  func abandon() {
-    for estate in estates { _ = estate?.abandon() }
-    estates.removeAll()
+  /// Nobody takes what is left: it is dropped, by name.
+  ///
+  /// - Parameter board: of the pipeline that has gone, where the last counts are told.
+  func abandon(_ board: PipelineBoard? = nil) {
+    for (index, estate) in estates.enumerated() {
+      guard let estate else { continue }
+      var tally = estate.abandon()
+      if counted.indices.contains(index) { tally += counted[index] }
+      board?.update { if $0.totals.sinks.indices.contains(index) { $0.totals.sinks[index].tally = tally } }
+    }
+    estates = estates.map { _ in nil }
   }
 }
 
@@ -44,7 +54,7 @@ final class Parcel: @unchecked Sendable {
 extension Pipeline {
   var legacy: Legacy {
     Legacy(
-      counters: counters, schedule: schedule, pollDurations: pollDurations, pollSequence: poll.sequence,
+      counters: counters, schedule: schedule, pollDurations: board.read().pollDurations, pollSequence: poll.sequence,
       lastPoll: lastPoll, lastCompletePoll: lastCompletePoll, complaints: complaints, encodedBefore: encodedBefore,
       plan: plan)
   }
@@ -52,7 +62,7 @@ extension Pipeline {
   /// Goes on where another pipeline has ended.
   func takeOver(_ legacy: Legacy) {
     counters = legacy.counters
-    pollDurations = legacy.pollDurations
+    board.update { $0.pollDurations = legacy.pollDurations }
     (lastPoll, lastCompletePoll) = (legacy.lastPoll, legacy.lastCompletePoll)
     complaints = legacy.complaints
     poll.sequence = legacy.pollSequence
@@ -86,10 +96,21 @@ extension Pipeline {
   /// Takes over what is left of one that has gone.
   func inherit(from parcel: Parcel) {
     takeOver(parcel.legacy)
-    for index in sinks.indices where sinks[index].awaitsEstate {
-      sinks[index].inherit(parcel.legacy.plan.predecessor(of: index, in: plan).flatMap(parcel.takeEstate))
+    for index in sinks.indices {
+      guard let position = parcel.legacy.plan.predecessor(of: index, in: plan) else { continue }
+      if parcel.counted.indices.contains(position) { countedBefore[index] += parcel.counted[position] }
+      sinks[index].inherit(parcel.takeEstate(position))
     }
     parcel.abandon()
+    publish(now: MonotonicTime.now().nanoseconds)
+  }
+
+  /// Everything of the predecessor is over: what it still counts is counted here from now on.
+  func outlive(_ old: Pipeline) {
+    for index in sinks.indices {
+      if let position = old.plan.predecessor(of: index, in: plan) { countedBefore[index] += old.tally(ofSink: position) }
+    }
+    predecessor = nil
   }
 
   /// Everything that was to be handed over can be taken, and everything else is delivered.
@@ -101,9 +122,23 @@ extension Pipeline {
     return true
   }
 
-  /// What its sinks have let go of, for a pipeline that is not there yet.
+  /// What it has done, with all that its sinks count now.
+  var totals: PipelineTotals {
+    var totals = board.read().totals
+    totals.counters = counters
+    for index in totals.sinks.indices where sinks.indices.contains(index) {
+      totals.sinks[index].tally = tally(ofSink: index)
+    }
+    return totals
+  }
+
+  /// Lets go of everything; what its sinks have let go of is kept for a pipeline that is not there yet.
   func pack() -> Parcel {
-    Parcel(legacy: legacy, estates: sinks.map { $0.isReleased ? $0.takeEstate() : nil })
+    for sink in sinks where sink.isReleasing && !sink.isReleased { sink.forceRelease() }
+    let estates = sinks.map { $0.isReleased ? $0.takeEstate() : nil }
+    isSilent = true
+    close()
+    return Parcel(legacy: legacy, estates: estates, counted: sinks.indices.map { tally(ofSink: $0) })
   }
 }
 

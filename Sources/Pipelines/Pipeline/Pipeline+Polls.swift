@@ -37,7 +37,7 @@ extension Pipeline {
     counters.dumps.add(pollEnds)
     counters.namespaces = UInt64(choice.indices.count)
     lastPoll = wallClockNanoseconds()
-    pollDurations.observe(duration)
+    board.update { $0.pollDurations.observe(duration) }
     let result = pollResult
     switch result {
     case .complete:
@@ -74,12 +74,12 @@ extension Pipeline {
   /// Makes the totals visible to other threads, and says which sinks fail or work again.
   func publish(now: Int64) {
     lastPublished = now
+    guard !isSilent else { return }
     counters.skippedPolls = schedule.skipped
     board.update { report in
       report.totals.counters = counters
       report.mode = port.mode
       (report.lastPoll, report.lastCompletePoll) = (lastPoll, lastCompletePoll)
-      report.pollDurations = pollDurations
       report.pools.receiveBuffers = port.receiveBufferGauges
       report.pools.operations = port.operationGauges
       report.pools.dumps = dumpPool.gauges
@@ -88,13 +88,20 @@ extension Pipeline {
     }
   }
 
+  /// All that was counted under the name of a sink.
+  func tally(ofSink index: Int) -> SinkTally {
+    var tally = sinks[index].tally
+    tally += countedBefore[index]
+    if let predecessor, let old = predecessor.plan.predecessor(of: index, in: plan) {
+      tally += predecessor.tally(ofSink: old)
+    }
+    return tally
+  }
+
   private func publish(sink index: Int, _ report: inout PipelineReport) {
     let sink = sinks[index]
     if sink.state != report.totals.sinks[index].state { sinkChanged(sink) }
-    var tally = sink.tally
-    if let predecessor, let old = predecessor.plan.predecessor(of: index, in: plan) {
-      tally += predecessor.sinks[old].tally
-    }
+    let tally = tally(ofSink: index)
     report.totals.sinks[index].tally = tally
     report.totals.sinks[index].state = sink.state
     report.totals.sinks[index].openRows = UInt64(encodings[plan.sinks[index].encoding].openRows)

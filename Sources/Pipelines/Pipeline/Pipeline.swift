@@ -24,12 +24,15 @@ final class Pipeline {
 
   var counters = PipelineCounters()
   let board: PipelineBoard
-  var pollDurations = DurationHistogram()
   /// Wall clock at which the last poll, and the last complete one, ended.
   var lastPoll: Int64 = 0
   var lastCompletePoll: Int64 = 0
   /// What each sink's rows are counted from: rows encoded before it was there.
   var encodedBefore: [UInt64]
+  /// By sink: what was counted by predecessors whose counts it has not inherited with their queues.
+  var countedBefore: [SinkTally]
+  /// Its counts have gone to a successor, which publishes them.
+  var isSilent = false
   /// Whose sinks let go at present: what they still hold is reported with this pipeline's.
   var predecessor: Pipeline?
   private var hasToldItsEnd = false
@@ -96,6 +99,7 @@ final class Pipeline {
     self.plan = plan
     self.board = board
     encodedBefore = sinks.map { _ in 0 }
+    countedBefore = sinks.map { _ in SinkTally() }
     self.port = port
     self.namespaces = namespaces
     self.door = door
@@ -113,8 +117,12 @@ final class Pipeline {
     received = FixedQueue(capacity: plan.receiveBuffers)
   }
 
+  private static func prefixBytes(_ encodings: [Encoding]) -> Int {
+    encodings.reduce(0) { max($0, $1.prefixRange.upperBound) }
+  }
+
   private static func makeDumpPool(_ plan: PipelinePlan, _ encodings: [Encoding]) -> Pool<DumpMemory> {
-    let prefixBytes = encodings.reduce(0) { max($0, $1.prefixRange.upperBound) }
+    let prefixBytes = prefixBytes(encodings)
     return Pool(count: plan.recvBatch) { _ in
       DumpMemory(requestBytes: DumpRequest.byteCount, prefixBytes: prefixBytes)
     }
@@ -135,9 +143,11 @@ final class Pipeline {
     encodeReceived()
     armReceives()
     let before = MonotonicTime.now().nanoseconds
+    beginRequestedPoll(now: before)
     let started = startDumps(now: before)
     endPollIfDone(now: before)
-    beginRequestedPoll(now: before)
+    // Who asked while a poll ran need not wait for a completion.
+    if !pollRequests.isEmpty, isAtBoundary { isDue = true }
     flushAged(now: before)
     for sink in sinks { sink.resume() }
     armTimer()
@@ -211,21 +221,26 @@ final class Pipeline {
   struct Adjustment: ~Copyable {
     let plan: PipelinePlan
     let encodings: [Encoding]
-    let batchPool: BatchPool
+    /// Nil: batches stay as big as they are, and so does the pool with its counts.
+    var batchPool: BatchPool?
   }
 
   /// Goes on with other live settings: at a poll boundary, on the same port, with the same sinks and counters. Batches of the old
   /// pool are delivered as they are.
   func adopt(_ new: consuming Adjustment) {
+    var new = new
     for encoding in encodings { encoding.ship() }
     let now = MonotonicTime.now().nanoseconds
     schedule = schedule.changed(
       interval: new.plan.interval, alignment: new.plan.alignment, monotonic: now, wall: wallClockNanoseconds())
-    choice = NamespaceChoice(selection: new.plan.namespaces, others: new.plan.otherNamespaces)
+    if new.plan.namespaces != plan.namespaces || new.plan.otherNamespaces != plan.otherNamespaces {
+      choice = NamespaceChoice(selection: new.plan.namespaces, others: new.plan.otherNamespaces)
+    }
+    let prefixBytes = Pipeline.prefixBytes(encodings)
     plan = new.plan
     encodings = new.encodings
-    batchPool = new.batchPool
-    dumpPool = Pipeline.makeDumpPool(plan, encodings)
+    if let pool = new.batchPool.take() { batchPool = pool }
+    if Pipeline.prefixBytes(encodings) > prefixBytes { dumpPool = Pipeline.makeDumpPool(plan, encodings) }
     for (sink, part) in zip(sinks, plan.sinks) { encodings[part.encoding].attach(sink) }
     applySinkSettings(of: plan)
   }
@@ -236,6 +251,12 @@ final class Pipeline {
   func poll(request: Int) {
     pollRequests.append(request)
     isDue = true
+  }
+
+  /// Who still waits for a poll that will not come.
+  func takePollRequests() -> [Int] {
+    defer { (pollRequests, pollWatchers) = ([], []) }
+    return pollRequests + pollWatchers
   }
 
   private func beginRequestedPoll(now: Int64) {

@@ -43,11 +43,13 @@ struct PipelineBuilder: Sendable {
   }
 
   /// What a running pipeline goes on with under other live settings.
-  func buildAdjustment(_ plan: PipelinePlan) throws(StartError) -> Pipeline.Adjustment {
+  func buildAdjustment(of present: PipelinePlan?, _ plan: PipelinePlan) throws(StartError) -> Pipeline.Adjustment {
     let encodings = try PipelineBuilder.makeEncodings(plan)
+    let isSame = present.map { $0.batchBytes == plan.batchBytes && $0.batches == plan.batches } ?? false
     do throws(SystemError) {
       return Pipeline.Adjustment(
-        plan: plan, encodings: encodings, batchPool: try BatchPool(count: plan.batches, byteCount: plan.batchBytes))
+        plan: plan, encodings: encodings,
+        batchPool: isSame ? nil : try BatchPool(count: plan.batches, byteCount: plan.batchBytes))
     } catch {
       throw .system("pipeline \(plan.name): \(error)")
     }

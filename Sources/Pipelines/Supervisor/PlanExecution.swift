@@ -115,6 +115,19 @@ struct PlanExecution {
     }
   }
 
+  /// A loop that was started for this has ended before anything ran on it: what it was asked for does not come.
+  mutating func loopEnded(_ error: StartError) -> [Move] {
+    failure = failure ?? error
+    awaited.removeAll()
+    return goOn()
+  }
+
+  /// The step that a ticket belongs to, once its pipeline has been switched or built.
+  func successor(_ ticket: Ticket) -> ExecutionStep? {
+    guard phase == .switching || phase == .rebuilding, let index = step(ticket) else { return nil }
+    return steps[index]
+  }
+
   /// A loop has switched a pipeline.
   mutating func switched(_ ticket: Ticket) -> [Move] {
     guard phase == .switching, awaited.remove(ticket) != nil else { return [] }

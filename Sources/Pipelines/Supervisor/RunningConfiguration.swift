@@ -7,7 +7,7 @@ struct RunningConfiguration {
     let name: String
     let loop: Int
     let plan: PipelinePlan
-    let board: PipelineBoard
+    var board: PipelineBoard
     /// The configuration that last changed it.
     let generation: UInt64
 
@@ -29,6 +29,7 @@ struct RunningConfiguration {
 /// What the loops are carrying out.
 struct ExecutionInProgress {
   var execution: PlanExecution
+  let previous: [RunningConfiguration.RunningPipeline]
   let next: RunningConfiguration
   /// Loops that were started for it.
   let newLoops: [Int]
@@ -53,7 +54,20 @@ struct ReloadRequests {
   }
 
   var isAsked = false
+  /// Somebody wants whatever there is, and no answer: a signal, a change of the files.
+  var isUnconditional = false
   var requests: [Request] = []
+
+  /// Those that cannot be served and those that can. A request for a certain hash is no request for anything else.
+  func separated(_ isServed: (_ expectedHash: String?) -> Bool) -> (wrong: ReloadRequests, served: ReloadRequests) {
+    let wrong = requests.filter { !isServed($0.expectedHash) }
+    let served = requests.filter { isServed($0.expectedHash) }
+    let others = isUnconditional || !served.isEmpty
+    return (
+      ReloadRequests(isAsked: !wrong.isEmpty, isUnconditional: false, requests: wrong),
+      ReloadRequests(isAsked: others, isUnconditional: isUnconditional, requests: served)
+    )
+  }
 
   mutating func take() -> ReloadRequests {
     defer { self = ReloadRequests() }

@@ -24,7 +24,8 @@ extension Supervisor {
       let kept = action == .keep || action == .adjust ? present : nil
       return RunningConfiguration.RunningPipeline(
         name: pipeline.name, loop: admission.assignment[pipeline.name] ?? 0,
-        plan: PipelinePlan(pipeline, among: settings.pipelines, host: next.host, options),
+        plan: PipelinePlan(
+          pipeline.withSinks(inOrderOf: kept?.plan), among: settings.pipelines, host: next.host, options),
         board: kept?.board ?? PipelineBoard(name: pipeline.name, sinks: pipeline.sinks.map(\.name)),
         generation: action == .keep ? present?.generation ?? next.generation : next.generation)
     }
@@ -57,7 +58,8 @@ extension Supervisor {
     let newLoops = try startLoops(of: next)
     let execution = PlanExecution(steps, firstTicket: nextTicket)
     nextTicket += execution.ticketCount
-    inProgress = ExecutionInProgress(execution: execution, next: next, newLoops: newLoops, done: done)
+    inProgress = ExecutionInProgress(
+      execution: execution, previous: running?.pipelines ?? [], next: next, newLoops: newLoops, done: done)
     advance { $0.begin() }
   }
 
@@ -80,11 +82,36 @@ extension Supervisor {
       case .lost(let place, let parcel, let error): vacate(place, parcel, error)
       case .failed(let error):
         inProgress = nil
+        showPrevious(current.previous)
         endLoops(current.newLoops)
         if let running { apply(running, after: running.settings) }
         current.done(error)
       }
     }
+  }
+
+  /// From now on the successor's counters are told, and not those of the one that goes.
+  func showSuccessor(_ ticket: Ticket) {
+    guard let step = inProgress?.execution.successor(ticket), let future = step.future,
+      let index = running?.pipelines.firstIndex(where: { $0.name == step.pipeline })
+    else { return }
+    running?.pipelines[index].board = future.board
+  }
+
+  /// What ran before runs again, and tells its counters where it did.
+  private func showPrevious(_ pipelines: [RunningConfiguration.RunningPipeline]) {
+    for index in running?.pipelines.indices ?? 0..<0 {
+      guard let name = running?.pipelines[index].name, let before = pipelines.first(where: { $0.name == name }) else {
+        continue
+      }
+      running?.pipelines[index].board = before.board
+    }
+  }
+
+  /// What is left of a pipeline goes on its way, or is dropped by name if nobody is left to take it.
+  func parted(_ ticket: Ticket, _ parcel: Parcel) {
+    guard isStopping else { return advance { $0.parted(ticket, parcel) } }
+    parcel.abandon(running?.pipeline(parcel.legacy.plan.name)?.board)
   }
 
   // MARK: Vacancies
@@ -215,5 +242,15 @@ extension Supervisor {
 
   private func endLoops(_ numbers: [Int]) {
     for number in numbers { loops[number]?.send(.stop) }
+  }
+}
+
+extension PipelineSettings {
+  /// What runs on keeps its sinks in the order in which they were made, whatever the file says now.
+  fileprivate func withSinks(inOrderOf plan: PipelinePlan?) -> PipelineSettings {
+    guard let plan else { return self }
+    var settings = self
+    settings.sinks = plan.sinks.compactMap { part in sinks.first { $0.name == part.name } }
+    return settings
   }
 }

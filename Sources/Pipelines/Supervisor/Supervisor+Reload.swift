@@ -22,6 +22,7 @@ extension Supervisor {
   ///   - done: called from a later `turn`.
   public func reload(expectedHash: String? = nil, _ done: ((ReloadVerdict) -> Void)? = nil) {
     reloadRequests.isAsked = true
+    if done == nil, expectedHash == nil { reloadRequests.isUnconditional = true }
     if done != nil || expectedHash != nil {
       reloadRequests.requests.append(.init(expectedHash: expectedHash, done: done ?? { _ in }))
     }
@@ -38,6 +39,7 @@ extension Supervisor {
   private func planned(_ settings: Settings, _ running: RunningConfiguration) -> Result<ReloadPlan, Refusal> {
     do throws(StartError) {
       try checkRights(settings)
+      if settings.global.paths != running.settings.global.paths { try checkPaths(settings.global.paths) }
     } catch {
       return .failure(Refusal(summary: "\(error)", details: [], cause: .init(error)))
     }
@@ -60,11 +62,15 @@ extension Supervisor {
     guard reloadRequests.isAsked, inProgress == nil, draining.isEmpty, !loops.values.contains(where: \.isEnding) else {
       return deadline
     }
+    if now < settlesAt { return min(deadline, settlesAt) }
     let outcome = source.read()
     let settle = running.settings.global.reload.settle.nanoseconds
     if let youngest = outcome.closure?.youngestChange {
       let age = wallClockNanoseconds() - youngest
-      if age >= 0, age < settle { return min(deadline, now + settle - age) }
+      if age >= 0, age < settle {
+        settlesAt = now + settle - age
+        return min(deadline, settlesAt)
+      }
     }
     begin(outcome, reloadRequests.take(), running)
     return deadline
@@ -86,27 +92,36 @@ extension Supervisor {
     services.reloading()
     closureWatch = outcome.watch
     let hash = outcome.closure?.hash ?? ""
-    if let expected = requests.requests.compactMap(\.expectedHash).first(where: { $0 != hash }) {
-      return refuse("the configuration's hash is \(hash), not \(expected) as expected", [], hash, requests, .system)
+    let (wrong, requests) = requests.separated { $0.map(hash.hasPrefix) ?? true }
+    if let expected = wrong.requests.compactMap(\.expectedHash).first {
+      refuse("the configuration's hash is \(hash), not \(expected) as expected", [], hash, wrong, .system)
+      // Who asked for no certain one, by SIGHUP for example, gets what there is.
+      guard requests.isAsked else { return }
     }
     guard let settings = outcome.settings else {
       let refusal = Refusal(outcome)
       return refuse(refusal.summary, refusal.details, hash, requests, refusal.cause)
     }
+    let present = facts
+    if settings.global.paths.proc != running.settings.global.paths.proc {
+      facts = HostFacts.current(proc: settings.global.paths.proc)
+    }
     switch planned(settings, running) {
-    case .failure(let refusal): refuse(refusal.summary, refusal.details, hash, requests, refusal.cause)
+    case .failure(let refusal):
+      facts = present
+      refuse(refusal.summary, refusal.details, hash, requests, refusal.cause)
     case .success(let plan) where plan.isEmpty:
       self.running?.hash = hash
       // The last good one may have run in its place.
       self.running?.state = .current
       conclude(.unchanged, "nothing to change", [], hash, requests)
-    case .success(let plan): begin(plan, settings, outcome, hash, requests, running)
+    case .success(let plan): begin(plan, settings, outcome, hash, requests, running, presentFacts: present)
     }
   }
 
   private func begin(
     _ plan: ReloadPlan, _ settings: Settings, _ outcome: Outcome, _ hash: String, _ requests: ReloadRequests,
-    _ running: RunningConfiguration
+    _ running: RunningConfiguration, presentFacts: HostFacts
   ) {
     let next = successor(of: running, settings, plan.admission, hash) { name in
       plan.steps.first { $0.pipeline == name }?.action ?? .add
@@ -115,6 +130,7 @@ extension Supervisor {
       try services.prepare(settings.global)
       try carryOut(steps(of: plan, from: running, to: next), to: next) { [self] error in
         if let error {
+          facts = presentFacts
           services.discard()
           refuse("\(error)", plan.lines, hash, requests, .init(error))
         } else {
@@ -124,6 +140,7 @@ extension Supervisor {
         }
       }
     } catch {
+      facts = presentFacts
       services.discard()
       refuse("\(error)", plan.lines, hash, requests, .init(error))
     }
@@ -152,7 +169,7 @@ extension Supervisor {
     let line: Logger.Message = "reload \(result.rawValue): \(summary)"
     let metadata: Logger.Metadata = ["generation": "\(verdict.generation)", "hash": "\(hash.prefix(12))"]
     result == .refused ? log.error(line, metadata: metadata) : log.notice(line, metadata: metadata)
-    for detail in details { log.info("reload: \(detail)") }
+    for detail in details { log.log(level: result == .refused ? .error : .info, "reload: \(detail)") }
     services.reloaded(verdict)
     for request in requests.requests { request.done(verdict) }
   }

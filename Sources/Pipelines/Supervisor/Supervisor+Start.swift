@@ -95,6 +95,15 @@ extension Supervisor {
     }
   }
 
+  /// What cannot be looked at must not be taken over.
+  func checkPaths(_ paths: PathSettings) throws(StartError) {
+    do throws(SystemError) {
+      _ = try NamespaceDiscoverer(paths: NamespacePaths(paths))
+    } catch {
+      throw .system("global.paths: \(error)")
+    }
+  }
+
   /// Namespaces are looked for anew only if something about it has changed.
   func configureScout(from old: Settings?, to new: Settings) {
     let needs = NamespaceScout.Needs(new.pipelines.map(\.namespaces))

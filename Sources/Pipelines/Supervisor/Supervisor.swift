@@ -51,6 +51,9 @@ public final class Supervisor {
   private var pollRequests: [Int: (PollOutcome?) -> Void] = [:]
   private var nextPollRequest = 1
   private var finished: Set<String> = []
+  private var isTurning = false
+  /// Before this time nothing of the configuration has settled: it is not read. Monotonic nanoseconds.
+  var settlesAt: Int64 = 0
   var isStopping = false
   private(set) public var ending: Ending?
   let startedAt = wallClockNanoseconds()
@@ -74,7 +77,12 @@ public final class Supervisor {
   public var totals: [PipelineTotals] { running?.pipelines.map { $0.board.read().totals } ?? [] }
 
   /// Does what is due, and returns when it wants to be called again at the latest: monotonic time; nil: when `events` is readable.
+  ///
+  /// Who was answered may ask for something at once, which is done in the next turn.
   public func turn() -> MonotonicTime? {
+    guard !isTurning else { return .now() }
+    isTurning = true
+    defer { isTurning = false }
     takeEvents()
     let now = MonotonicTime.now().nanoseconds
     var deadline = Int64.max
@@ -115,10 +123,13 @@ public final class Supervisor {
   private func handle(_ event: LoopEvent) {
     switch event {
     case .prepared(let ticket, let error):
+      if error == nil { showSuccessor(ticket) }
       vacancyPrepared(ticket, error)
       advance { $0.prepared(ticket, error) }
-    case .switched(let ticket): advance { $0.switched(ticket) }
-    case .parted(let ticket, let parcel): advance { $0.parted(ticket, parcel) }
+    case .switched(let ticket):
+      showSuccessor(ticket)
+      advance { $0.switched(ticket) }
+    case .parted(let ticket, let parcel): parted(ticket, parcel)
     case .drained(let pipeline, let totals): drained(pipeline, totals)
     case .polled(let request, let outcome): pollRequests.removeValue(forKey: request)?(outcome)
     case .finished(let pipeline):
@@ -126,7 +137,12 @@ public final class Supervisor {
       if let running, running.pipelines.allSatisfy({ finished.contains($0.name) }) { stop() }
     case .ended(let index, let error):
       loops.removeValue(forKey: index)?.join()
-      if let error { return fail(error) }
+      if let error, inProgress?.newLoops.contains(index) == true {
+        // Nothing ran on it yet.
+        advance { $0.loopEnded(.system("loop\(index): \(error)")) }
+      } else if let error {
+        return fail(error)
+      }
       if isStopping, loops.isEmpty, ending == nil { ending = .stopped }
     }
   }
