@@ -92,7 +92,7 @@ def fixture_sockets():
 @pytest.mark.usefixtures("sockets")
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_every_example_runs(example, tmp_path):
-    """As it stands, but quicker."""
+    """As it stands, but quicker, with its files below the folder of the test, and so that it can be asked."""
     output = tmp_path / "out"
     output.mkdir()
     for path in files(example)[1:]:
@@ -101,7 +101,10 @@ def test_every_example_runs(example, tmp_path):
         (tmp_path / "conf.d" / path.name).write_text(yaml.safe_dump(part))
     settings = quickened(yaml.load((FOLDER / example).read_text(), Loader), output)
     assert settings.pop("version") == 1
-    settings.setdefault("global", {})["log"] = {"level": "debug", "format": "json"}
+    of_process = settings.setdefault("global", {})
+    of_process["log"] = {"level": "debug", "format": "json"}
+    for key in ("control", "metrics", "data_dir"):
+        of_process.pop(key, None)
     pipelines = settings.pop("pipelines")
     with daemon.Daemon(tmp_path, pipelines, settings=settings) as running:
         names = set(running.pipelines())
