@@ -25,7 +25,7 @@ flags=
 cd "$root"
 # shellcheck disable=SC2046,SC2086
 swiftc -swift-version 6 -O -g -parse-as-library -whole-module-optimization -sanitize=fuzzer,address \
-  -module-name "Fuzz$name" -o "$work/fuzz" -emit-module-path "$work/fuzz.swiftmodule" $flags $(find $sources "$target" -name '*.swift')
+  -module-name "Fuzz$name" -emit-executable -o "$work/fuzz" $flags $(find $sources "$target" -name '*.swift')
 
 status=0
 "$work/fuzz" -max_total_time="$seconds" -max_len=40000 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
