@@ -29,7 +29,7 @@ def cell(population, output, *, mode, name, rows, recv_batch, cqe_batch):
         "namespaces": population.selection,
         "reader": {"mode": mode, "recv_batch": recv_batch, "cqe_batch": cqe_batch},
         "pools": {"receive_buffers": max(16, recv_batch)}, "batch": {"rows": rows},
-        # A poll of batches of one row, 64 KiB each: how fast a loop's one worker writes files is not what is asked here.
+        # A poll of batches of one row, 64 KiB each: how fast a loop's worker writes files is not asked here.
         "queue": {"bytes": "512MiB", "reserve": "0B"},
         "sinks": {"out": {"type": "file", "path": str(output), "format": name}},
     }
