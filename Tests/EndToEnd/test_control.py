@@ -99,6 +99,16 @@ class TestReload:
         assert done.returncode == 0 and done.stdout.startswith("applied:") and "generation 2" in done.stdout, done
         assert own.status()["pipelines"][0]["interval_ns"] == 400_000_000
 
+    def test_a_missing_right_is_77_as_at_a_start(self, tmp_path):
+        quiet = pipeline(reader={"mode": "syscall"})
+        with Daemon(tmp_path, {"web": quiet}, prefix=(str(bed.TOOLS / "without-io-uring"),)) as daemon:
+            daemon.wait_for_polls(1)
+            self.rewrite(daemon, "mode: syscall", "mode: io_uring")
+            done = daemon.command("reload")
+            assert done.returncode == bed.EXIT_MISSING_RIGHT and "refused:" in done.stderr, done
+            assert daemon.status()["configuration"]["verdict"]["cause"] == "missing_right"
+            daemon.wait_for_polls(len(daemon.polls()) + 1)
+
     def test_invalid_is_78_with_the_place(self, own):
         self.rewrite(own, "500ms", "500")
         done = own.command("reload")
