@@ -302,6 +302,8 @@ struct StreamWriter: ~Copyable {
 
   /// Begins to write, or goes on.
   mutating func proceed() {
+    // What was taken beyond the limits for a hand-over gives way by the policy.
+    if isReleasing { queue.apply(queue.policy) }
     (isReleasing, hasLeft) = (false, false)
     if phase == .awaiting { phase = .open }
     pump()

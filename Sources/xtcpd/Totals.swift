@@ -21,7 +21,8 @@ extension PipelineTotals {
       log.info(
         "totals",
         metadata: [
-          "pipeline": "\(name)", "sink": "\(sink.name)", "delivered": "\(sink.tally.delivered)",
+          "pipeline": "\(name)", "sink": "\(sink.name)", "encoded": "\(sink.tally.accepted + sink.openRows)",
+          "delivered": "\(sink.tally.delivered)",
           "dropped": "\(sink.tally.dropped.total)", "in_flight": "\(sink.inFlight)",
           "bytes": "\(sink.tally.bytes)",
         ].merging(drops(of: sink)) { $1 })

@@ -11,7 +11,9 @@ extension EventLoop {
       }
     case .prepareAdjustment(let ticket, let plan):
       let present = running.first { $0.plan.name == plan.name }?.plan
-      answer(ticket) { () throws(StartError) in .adjustment(AdjustmentBox(try builder.buildAdjustment(of: present, plan))) }
+      answer(ticket) { () throws(StartError) in
+        .adjustment(AdjustmentBox(try builder.buildAdjustment(of: present, plan)))
+      }
     case .discard(let ticket): discard(ticket)
     case .start(let ticket, let parcel):
       guard case .pipeline(let pipeline)? = prepared.removeValue(forKey: ticket) else {

@@ -108,7 +108,8 @@ extension Pipeline {
   /// Everything of the predecessor is over: what it still counts is counted here from now on.
   func outlive(_ old: Pipeline) {
     for index in sinks.indices {
-      if let position = old.plan.predecessor(of: index, in: plan) { countedBefore[index] += old.tally(ofSink: position) }
+      guard let position = old.plan.predecessor(of: index, in: plan) else { continue }
+      countedBefore[index] += old.tally(ofSink: position)
     }
     predecessor = nil
   }
