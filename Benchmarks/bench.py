@@ -114,7 +114,7 @@ class Daemon:
         for line in self.process.stderr:
             entry = json.loads(line) if line.startswith("{") else {}
             if entry.get("message") == "poll":
-                if entry["incomplete"] != "0":
+                if int(entry["incomplete"]) != 0:
                     sys.exit(f"bench: an incomplete poll: {line}")
                 return entry
         sys.exit(f"bench: xtcpd ended with {self.process.wait()}")

@@ -73,8 +73,19 @@ struct LogOutput: LogHandler {
 
   private static func json(_ level: Logger.Level, _ message: String, _ fields: [(String, String)]) -> String {
     var line = "{\"time\":\"\(timestamp())\",\"level\":\"\(level.rawValue)\",\"message\":\(quoted(message))"
-    for (key, value) in fields { line += ",\(quoted(key)):\(quoted(value))" }
+    for (key, value) in fields { line += ",\(quoted(key)):\(isNumber(key, value) ? value : quoted(value))" }
     return line + "}"
+  }
+
+  /// Fields that are text even if they consist of digits, so that a collector sees one type.
+  private static let texts: Set = ["hash", "pipeline", "sink", "netns", "config", "loop"]
+
+  /// A value that JSON can hold as a number, and whoever reads it as a double as well.
+  private static func isNumber(_ key: String, _ value: String) -> Bool {
+    guard !texts.contains(key), value.utf8.count <= 17, let number = Int64(value), String(number) == value else {
+      return false
+    }
+    return number.magnitude < 1 << 53
   }
 
   /// RFC 3339, UTC, milliseconds.

@@ -219,7 +219,7 @@ class Daemon:
         did not reach their end}. Only after stop()."""
         totals = {}
         for entry in (entry for entry in self.log if entry["message"] == "totals"):
-            numbers = {key: int(value) for key, value in entry.items() if value.isdigit()}
+            numbers = {key: int(value) for key, value in entry.items() if str(value).isdigit()}
             if "sink" in entry:
                 totals[entry["pipeline"]]["sinks"][entry["sink"]] = numbers
             elif "complete_dumps" in entry:

@@ -80,7 +80,7 @@ def test_an_explicit_ring_is_never_replaced_silently(still, tmp_path, cause):
 def test_a_ring_of_default_sizes_fits_into_64_kib_of_locked_memory(still, tmp_path):
     settings = pipeline(still, tmp_path / "rows.jsonl", reader={"mode": "io_uring"})
     with daemon.Daemon(tmp_path, {"p": settings}, prefix=forbid("memlock", tmp_path)) as running:
-        assert running.wait_for_polls(1)[0]["incomplete"] == "0"
+        assert int(running.wait_for_polls(1)[0]["incomplete"]) == 0
 
 
 def forbid(cause, folder):

@@ -63,7 +63,7 @@ def check_cell(label, found, totals, polls, expected):
     by_poll = collections.defaultdict(list)
     for sequence, namespace, cookie in found:
         by_poll[sequence].append((namespace, cookie))
-    whole = [int(poll["sequence"]) for poll in polls if poll["incomplete"] == "0"]
+    whole = [int(poll["sequence"]) for poll in polls if int(poll["incomplete"]) == 0]
     assert len(whole) >= 2, (label, polls)
     for sequence in whole:
         assert len(by_poll[sequence]) == len(expected), (label, sequence)

@@ -177,7 +177,7 @@ class TestUnit:
             assert daemon.proc.folder.joinpath("status").read_text().count("Seccomp:\t2") == 1
             assert not [line for line in daemon.raw if "missing CAP" in line or "denied" in line], daemon.raw
             assert daemon.status()["state"] == "running" and daemon.get("/readyz")[0] == 200
-            assert all(poll["incomplete"] == "0" for poll in daemon.polls())
+            assert all(int(poll["incomplete"]) == 0 for poll in daemon.polls())
         assert len({row["netns"] for row in map(json.loads, out.read_text().splitlines())}) == len(still.names)
 
 
