@@ -26,10 +26,40 @@ import Testing
     _ = consume listener
   }
 
+  /// Of what is in the socket's directory.
+  private func names() throws -> [String] {
+    let folder = try #require(opendir(directory.file("run")))
+    defer { closedir(folder) }
+    var names: [String] = []
+    while let entry = readdir(folder) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      if name != ".", name != ".." { names.append(name) }
+    }
+    return names
+  }
+
+  @Test func whatTookThePlaceOfTheOwnSocketIsNotReplaced() throws {
+    let first = try UnixListener(path: path, group: getgid(), mode: 0o660)
+    let file = try first.publish()
+    let second = try UnixListener(path: path, group: getgid(), mode: 0o600, replacing: file)
+    // Between the two steps of a reload, and before the next one.
+    file.remove()
+    close(creat(path, 0o644))
+    #expect(throws: SystemError.self) { _ = try second.publish() }
+    second.discard()
+    #expect(throws: ListenError.self) {
+      _ = try UnixListener(path: path, group: getgid(), mode: 0o600, replacing: file)
+    }
+    #expect(mode(path) == 0o644 && (try? names()) == ["control.sock"])
+    _ = consume first
+  }
+
   @Test func whatIsDiscardedLeavesNothing() throws {
     let listener = try UnixListener(path: path, group: getgid(), mode: 0o600)
     listener.discard()
-    #expect(mode(path) == nil && mode(directory.file("run/.\(getpid())")) == nil)
+    #expect(mode(path) == nil && (try? names()) == [])
   }
 
   @Test func aStaleSocketIsReplacedAndALiveOneIsNot() throws {

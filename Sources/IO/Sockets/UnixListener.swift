@@ -15,11 +15,6 @@ public enum ListenError: Error, CustomStringConvertible, Sendable {
     case .notASocket(let path): "\(path) exists and is not a socket; remove it or choose another path"
     }
   }
-
-  /// A right is missing.
-  public var isPermission: Bool {
-    if case .system(let error) = self { error.errno == EACCES || error.errno == EPERM } else { false }
-  }
 }
 
 /// A Unix stream socket that listens, with the group and mode it was asked to have, and is not at its path yet.
@@ -30,6 +25,8 @@ public struct UnixListener: ~Copyable {
   private let socket: Descriptor
   private let temporary: SocketFile
   private let path: String
+  /// What is at the path and may be replaced; nil: nothing.
+  private let replaced: SocketFile?
 
   /// Makes the directory (0755) if it is missing. Takes the path over from a process that has gone, but not from one that lives.
   ///
@@ -37,22 +34,27 @@ public struct UnixListener: ~Copyable {
   public init(
     path: String, group: UInt32, mode: UInt32, replacing own: SocketFile? = nil, backlog: Int32 = 16
   ) throws(ListenError) {
-    if own?.path != path {
-      try Self.makeDirectory(of: path)
-      try Self.refuseIfAlive(path)
-    }
+    try Self.makeDirectory(of: path)
+    let present = SocketFile(at: path)
+    // The path may have become somebody else's since.
+    if present != own { try Self.refuseIfAlive(path) }
     do throws(SystemError) {
       let socket = try Descriptor(Glibc.socket(AF_UNIX, sockStream | sockCloseOnExec | sockNonBlocking, 0), "socket")
       temporary = try Self.bind(socket.raw, beside: path, group, mode, backlog)
       self.socket = socket
       self.path = path
+      replaced = present
     } catch {
       throw .system(error)
     }
   }
 
-  /// Puts the socket where it belongs. What is to be done with the descriptor comes from `release`.
+  /// Puts the socket where it belongs. What is to be done with the descriptor comes from `release`. EEXIST if something else is
+  /// there than what was found at first.
   public func publish() throws(SystemError) -> SocketFile {
+    if let present = SocketFile(at: path), present != replaced {
+      throw SystemError("rename", errno: EEXIST, context: path)
+    }
     guard rename(temporary.path, path) == 0 else { throw SystemError.last("rename", context: path) }
     return temporary.moved(to: path)
   }
@@ -68,23 +70,40 @@ public struct UnixListener: ~Copyable {
   ) throws(SystemError) -> SocketFile {
     // The path itself has to fit as well, for those who connect.
     try SocketAddresses.withUnixAddress(path) { _, _ in }
-    let temporary = temporaryName(beside: path)
-    unlink(temporary)
     // The mode of an unbound socket is that of the file it will be bound to.
     fchmod(socket, 0o600)
-    let bound = try SocketAddresses.withUnixAddress(temporary) { Glibc.bind(socket, $0, $1) }
-    guard bound == 0 else { throw SystemError.last("bind", context: path) }
+    let temporary = try bind(socket, beside: path)
     do throws(SystemError) {
-      guard chown(temporary, uid_t.max, group) == 0 else { throw SystemError.last("chown", context: path) }
-      guard chmod(temporary, mode) == 0 else { throw SystemError.last("chmod", context: path) }
-      guard listen(socket, backlog) == 0 else { throw SystemError.last("listen", context: path) }
+      // Not through a symbolic link that somebody may have put there.
       var status = stat()
-      guard lstat(temporary, &status) == 0 else { throw SystemError.last("lstat", context: path) }
-      return SocketFile(path: temporary, device: status.st_dev, inode: status.st_ino)
+      guard lstat(temporary.path, &status) == 0 else { throw SystemError.last("lstat", context: path) }
+      // Whom the file belongs to anyway need not be permitted to give it away.
+      let isGroupRight = status.st_gid == group
+      guard isGroupRight || fchownat(AT_FDCWD, temporary.path, uid_t.max, group, AT_SYMLINK_NOFOLLOW) == 0 else {
+        throw SystemError.last("chown", context: path)
+      }
+      guard fchmodat(AT_FDCWD, temporary.path, mode, AT_SYMLINK_NOFOLLOW) == 0 else {
+        throw SystemError.last("chmod", context: path)
+      }
+      guard listen(socket, backlog) == 0 else { throw SystemError.last("listen", context: path) }
+      return temporary
     } catch {
-      unlink(temporary)
+      temporary.remove()
       throw error
     }
+  }
+
+  /// Under a name that nothing has: what is there already is not ours to remove.
+  private static func bind(_ socket: Int32, beside path: String) throws(SystemError) -> SocketFile {
+    for _ in 0..<8 {
+      let name = temporaryName(beside: path)
+      let bound = try SocketAddresses.withUnixAddress(name) { Glibc.bind(socket, $0, $1) }
+      if bound != 0, errno == EADDRINUSE { continue }
+      guard bound == 0 else { throw SystemError.last("bind", context: path) }
+      guard let file = SocketFile(at: name) else { throw SystemError.last("lstat", context: path) }
+      return file
+    }
+    throw SystemError("bind", errno: EADDRINUSE, context: path)
   }
 
   private static func makeDirectory(of path: String) throws(ListenError) {
@@ -116,7 +135,7 @@ public struct UnixListener: ~Copyable {
   /// A short name: `sun_path` has room for 107 bytes.
   private static func temporaryName(beside path: String) -> String {
     let directory = path.lastIndex(of: "/").map { path[...$0] } ?? ""
-    return "\(directory).\(getpid())"
+    return "\(directory)." + String(UInt32.random(in: 0x1000_0000...UInt32.max), radix: 36)
   }
 }
 
@@ -132,12 +151,17 @@ public struct SocketFile: Sendable, Equatable {
     self.inode = inode
   }
 
+  /// What is at a path; nil: nothing.
+  init?(at path: String) {
+    var status = stat()
+    guard lstat(path, &status) == 0 else { return nil }
+    self.init(path: path, device: status.st_dev, inode: status.st_ino)
+  }
+
   func moved(to path: String) -> SocketFile { SocketFile(path: path, device: device, inode: inode) }
 
   /// Removes the file, unless another process has put its own in its place.
   public func remove() {
-    var status = stat()
-    guard lstat(path, &status) == 0, status.st_dev == device, status.st_ino == inode else { return }
-    unlink(path)
+    if SocketFile(at: path) == self { unlink(path) }
   }
 }

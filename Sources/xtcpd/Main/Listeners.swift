@@ -41,7 +41,7 @@ final class Listeners {
         prepared.control = try UnixListener(
           path: path, group: group, mode: global.control.mode, replacing: control?.socketFile)
       } catch {
-        throw Self.error(error, "global.control.socket")
+        throw ListenerErrors.control(error, global.control)
       }
     }
     if global.metrics != metricsSettings, let place = global.metrics.listen {
@@ -49,7 +49,7 @@ final class Listeners {
         prepared.metrics = try TCPListener(host: place.host, port: place.port)
       } catch {
         prepared.discard()
-        throw Self.error(.system(error), "global.metrics.listen")
+        throw ListenerErrors.metrics(error, port: place.port)
       }
     }
     return prepared
@@ -77,21 +77,20 @@ final class Listeners {
   private func commitControl(_ prepared: PreparedListeners) {
     guard prepared.settings.control != controlSettings else { return }
     let old = control
-    control = nil
     if let listener = prepared.control.take() {
       do throws(SystemError) {
         control = try ControlServer(listener, group: prepared.group, service: service, loop: loop, log: log)
       } catch {
-        // It was bound beside its path, in the same directory: only somebody who removes that meanwhile brings this about.
-        log.error("the control socket is not at its path: \(error)")
+        // It was bound beside its path, in the same directory: only somebody who meddles there meanwhile brings this about. What
+        // listened goes on; the next reload tries again.
+        log.error("the control socket is not at its path: \(error); remove what is there and reload")
+        return
       }
+    } else {
+      control = nil
     }
     old?.close()
     controlSettings = prepared.settings.control
-  }
-
-  private static func error(_ error: ListenError, _ key: String) -> StartError {
-    error.isPermission ? .missingRight("\(key): \(error)") : .system("\(key): \(error)")
   }
 }
 
@@ -107,6 +106,8 @@ final class PreparedListeners {
     self.listeners = listeners
     self.settings = settings
   }
+
+  deinit { discard() }
 
   /// Goes over to what was prepared; closes what it replaces.
   func commit() { listeners.commit(self) }
