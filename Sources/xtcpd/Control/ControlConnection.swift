@@ -14,6 +14,7 @@ final class ControlConnection: ChannelDuplexHandler {
   static let patience = Duration.seconds(10)
 
   private let service: ControlService
+  private let peer: PeerCredentials
   private let loop: MainLoop
   /// Nil once the connection is over.
   private var context: ChannelHandlerContext?
@@ -23,8 +24,9 @@ final class ControlConnection: ChannelDuplexHandler {
   private var isInputOver = false
   private var alarm: MainLoop.Alarm?
 
-  init(_ service: ControlService, loop: MainLoop) {
+  init(_ service: ControlService, peer: PeerCredentials, loop: MainLoop) {
     self.service = service
+    self.peer = peer
     self.loop = loop
   }
 
@@ -80,9 +82,13 @@ final class ControlConnection: ChannelDuplexHandler {
 
   private func answer(_ line: [UInt8]) {
     isAnswering = true
-    // The answer may come when the client has gone.
-    service.answer(line) { [weak self] response in
-      self?.write(response) { [weak self] in self?.goOn() }
+    // From a task of its own: what is called now may be called by the daemon, which is not to be asked while it turns; and an
+    // answer that is there at once would lead to the next line on the same stack, as deep as the client likes.
+    loop.soon { [self] in
+      // The answer may come when the client has gone.
+      service.answer(line, from: peer) { [weak self] response in
+        self?.write(response) { [weak self] in self?.goOn() }
+      }
     }
   }
 

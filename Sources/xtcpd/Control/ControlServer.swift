@@ -63,7 +63,7 @@ final class ControlServer {
     guard connections < Self.maximumConnections else {
       return turnAway(channel, .tooManyConnections, "\(connections) clients are connected, which is the most")
     }
-    try channel.pipeline.syncOperations.addHandler(ControlConnection(service, loop: loop))
+    try channel.pipeline.syncOperations.addHandler(ControlConnection(service, peer: peer, loop: loop))
     connections += 1
     channel.closeFuture.assumeIsolated().whenComplete { [self] _ in connections -= 1 }
   }

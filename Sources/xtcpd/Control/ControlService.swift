@@ -13,17 +13,21 @@ final class ControlService {
   }
 
   /// Answers a line, at once or later, exactly once.
-  func answer(_ line: [UInt8], _ done: @escaping (ControlResponse) -> Void) {
+  func answer(_ line: [UInt8], from peer: PeerCredentials, _ done: @escaping (ControlResponse) -> Void) {
     switch ControlLine.request(from: line) {
     case .failure(let mistake): done(.failure(.badRequest, mistake.text))
-    case .success(let request): answer(request, done)
+    case .success(let request): answer(request, peer, done)
     }
   }
 
-  private func answer(_ request: ControlRequest, _ done: @escaping (ControlResponse) -> Void) {
+  private func answer(
+    _ request: ControlRequest, _ peer: PeerCredentials, _ done: @escaping (ControlResponse) -> Void
+  ) {
     switch request.command {
     case .status: done(ControlResponse(status: report()))
     case .reload:
+      daemon.log.info(
+        "reload asked for at the control socket", metadata: ["uid": "\(peer.uid)", "pid": "\(peer.pid)"])
       daemon.control.reload(expectedHash: request.expectHash) { done(Self.response(to: $0)) }
       daemon.turn()
     case .plan:
