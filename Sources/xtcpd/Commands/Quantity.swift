@@ -1,5 +1,10 @@
 /// Numbers as people read them.
 enum Quantity {
+  /// `1 thread`, `2 threads`.
+  static func count(_ number: some BinaryInteger, _ thing: String) -> String {
+    "\(number) \(thing)\(number == 1 ? "" : "s")"
+  }
+
   /// `3.2 ms`, `12.0 s`, `2 h 5 min`.
   static func duration(_ nanoseconds: Int64) -> String {
     switch nanoseconds {

@@ -15,8 +15,9 @@ enum DaemonProcess {
     let signals = SignalBox(signals)
     MainLoop.run { loop in
       let daemon = Daemon(supervisor, on: loop, log: log) { status, code in
-        services.listeners?.close()
+        services.close()
         for pipeline in status.pipelines { pipeline.totals.log(to: log) }
+        log.info("stopped")
         XTCPD.exit(withError: code)
       }
       let service = ControlService(daemon) {
@@ -24,15 +25,18 @@ enum DaemonProcess {
           supervisor.status(), process: .current(), pid: Int(getpid()),
           metricsAddress: services.listeners?.metricsAddress, now: wallClockNanoseconds())
       }
-      services.listeners = Listeners(loop: loop, log: log, service: service) { answer($0, supervisor) }
+      let readiness = Readiness()
+      services.listeners = Listeners(loop: loop, log: log, service: service) { answer($0, supervisor, readiness) }
       let reporter = ServiceReporter(.fromEnvironment(), daemon, services)
       do throws(StartError) {
         try supervisor.start(outcome, state: state)
         try daemon.start(signals.reader)
         reporter.start()
+        let status = supervisor.status()
+        log.info("\(StartLine.text(of: status))", metadata: StartLine.metadata(of: status))
       } catch {
         log.error("\(error)")
-        services.listeners?.close()
+        services.close()
         XTCPD.exit(withError: ExitCode(error))
       }
     }
@@ -61,13 +65,15 @@ enum DaemonProcess {
   }
 
   /// What the HTTP server answers to a path.
-  private static func answer(_ path: String, _ control: any DaemonControl) -> HTTPServer.Answer? {
+  private static func answer(
+    _ path: String, _ control: any DaemonControl, _ readiness: Readiness
+  ) -> HTTPServer.Answer? {
     switch path {
     case "/metrics":
       let scrape = Scrape(status: control.status(), process: .current(), now: wallClockNanoseconds())
       return HTTPServer.Answer(contentType: Exposition.contentType, text: MetricsText.render(scrape))
     case "/healthz": return HTTPServer.Answer(.live(control.status()))
-    case "/readyz": return HTTPServer.Answer(.ready(control.status()))
+    case "/readyz": return HTTPServer.Answer(readiness.health(control.status()))
     default: return nil
     }
   }

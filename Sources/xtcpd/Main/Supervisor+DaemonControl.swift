@@ -14,9 +14,17 @@ extension Supervisor: DaemonControl {
 
 /// The configuration file that a command was given.
 struct FileSource: ConfigurationSource {
+  /// Absolute, so that whoever asks the daemon can tell whether he means the same file.
   let path: String
+  /// As the command was given it.
+  private let file: String
 
-  func read() -> Outcome { ConfigurationOption.read(path) }
+  init(path: String) {
+    file = path
+    self.path = FilePath.absolute(path)
+  }
+
+  func read() -> Outcome { ConfigurationOption.read(file) }
 }
 
 /// Connects a supervisor with what else belongs to the process. Belongs to the main thread.
@@ -47,6 +55,12 @@ final class DaemonServices: ProcessServices {
   func discard() {
     prepared?.discard()
     prepared = nil
+  }
+
+  /// The end: nothing is left behind, nor what a reload that is under way has bound.
+  func close() {
+    discard()
+    listeners?.close()
   }
 
   func reloading() { onReloading() }

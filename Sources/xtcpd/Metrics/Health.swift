@@ -6,6 +6,8 @@ struct Health: Equatable {
   /// One line for each reason, or `ok`.
   var text: String
 
+  static let good = Health(problems: [])
+
   /// Good as long as every loop turns. Whether anything can be delivered does not matter.
   static func live(_ status: DaemonStatus) -> Health {
     Health(
@@ -15,7 +17,7 @@ struct Health: Equatable {
       })
   }
 
-  /// Good once every pipeline has completed a poll.
+  /// Good once every pipeline has completed a poll. What is asked once that was so is `Readiness`'s to say.
   static func ready(_ status: DaemonStatus) -> Health {
     if status.pipelines.isEmpty { return Health(problems: ["no pipeline runs yet"]) }
     return Health(
