@@ -1,4 +1,4 @@
-/// What a configuration that cannot be used still says about what may be started in its place.
+/// What a configuration that cannot be used still says: what may be started in its place, and where its daemon listens.
 ///
 /// Its files are read once more for that, each as far as it can be: of one that is not YAML, the sections before the one
 /// that is broken.
@@ -7,6 +7,8 @@ public struct FallbackHints: Sendable, Equatable {
   public private(set) var dataDirectory: String?
   /// `global.reload.boot_fallback`; nil likewise.
   public private(set) var bootFallback: BootFallback?
+  /// `global.control.socket`; nil likewise, or if it is `none`.
+  public private(set) var controlSocket: String?
 
   /// Sections that are taken away from the end of a file before it is given up; a file has no more than seven.
   private static let attempts = 16
@@ -24,6 +26,11 @@ public struct FallbackHints: Sendable, Equatable {
         let word = ValueType<BootFallback>.choice.read(node, "", &reading)
       {
         bootFallback = word
+      }
+      if let node = tree.node(at: "global.control.socket"),
+        let path = ValueType<String?>.none(or: .path).read(node, "", &reading)
+      {
+        controlSocket = path
       }
     }
   }

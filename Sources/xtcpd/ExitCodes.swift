@@ -5,6 +5,8 @@ import Pipelines
 extension ExitCode {
   /// `plan --detailed-exitcode`: something changes.
   static let changes = ExitCode(2)
+  /// EX_USAGE: the command makes no sense as it was given.
+  static let usage = ExitCode(64)
   /// EX_UNAVAILABLE: the daemon cannot be reached.
   static let notReachable = ExitCode(69)
   /// EX_NOPERM: a right is missing.

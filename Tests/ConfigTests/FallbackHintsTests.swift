@@ -4,7 +4,8 @@ import Testing
 
 /// What an invalid configuration still says about what may be started in its place.
 @Suite struct FallbackHintsTests {
-  static let global = "version: 1\nglobal: { data_dir: /x, reload: { boot_fallback: last_good } }\n"
+  static let global =
+    "version: 1\nglobal: { data_dir: /x, control: { socket: /c }, reload: { boot_fallback: last_good } }\n"
 
   private func hints(_ text: String, _ environment: [String: String] = [:]) -> FallbackHints {
     let environment = Environment(environment)
@@ -21,6 +22,7 @@ import Testing
     let found = hints(Self.global + rest)
     #expect(found.dataDirectory == "/x")
     #expect(found.bootFallback == .lastGood)
+    #expect(found.controlSocket == "/c")
   }
 
   @Test func whatStandsBehindItDoesNot() {

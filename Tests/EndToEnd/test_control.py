@@ -67,8 +67,19 @@ def test_poll_answers_when_it_is_done(daemon):
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 3, done
     assert all(line.startswith("web poll ") for line in done.stdout.splitlines())
     unknown = daemon.command("poll", "nobody")
+    assert daemon.command("status", "web").stdout.count("web  running") == 1
+    assert daemon.command("status", "nobody").returncode == 1
     assert unknown.returncode == 1 and "nobody" in unknown.stderr
     assert daemon.command("poll", "web", "--count", "0").returncode == bed.EXIT_USAGE
+
+
+def test_a_daemon_that_does_not_answer_is_69(tmp_path):
+    path = tmp_path / "silent.sock"
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(path))
+        silent.listen()
+        done = bed.xtcpd("status", "--socket", path)
+    assert done.returncode == 69 and "no answer within 10 s" in done.stderr, done
 
 
 def test_who_is_not_there_is_69(tmp_path):
@@ -128,6 +139,50 @@ class TestReload:
         known = own.status()["configuration"]["hash"]
         assert own.command("reload", "--expect-hash", known).returncode == 0
 
+    def test_plan_of_another_file_compares_it_with_the_daemons(self, own, tmp_path):
+        other = tmp_path / "new.yaml"
+        other.write_text(own.path.read_text().replace("500ms", "250ms"))
+        done = bed.xtcpd("plan", "--config", other, "--detailed-exitcode")
+        assert done.returncode == 2 and "interval" in done.stdout and str(own.path) in done.stderr, done
+        assert "is not what runs" not in done.stderr
+        assert bed.xtcpd("plan", "--config", own.path, "--detailed-exitcode").returncode == 0
+        other.write_text(own.path.read_text().replace("500ms", "500"))
+        assert own.command("plan", "--config", other).returncode == bed.EXIT_INVALID_CONFIGURATION
+        other.write_text(own.path.read_text())
+        self.rewrite(own, "500ms", "400ms")
+        done = bed.xtcpd("plan", "--config", other, "--detailed-exitcode")
+        assert done.returncode == 2 and "is not what runs" in done.stderr, done
+
+    def test_reload_of_another_file_is_64(self, own, tmp_path):
+        other = tmp_path / "new.yaml"
+        other.write_text(own.path.read_text().replace("500ms", "250ms"))
+        done = bed.xtcpd("reload", "--config", other)
+        assert done.returncode == bed.EXIT_USAGE and str(own.path) in done.stderr and str(other) in done.stderr, done
+        assert "verdict" not in own.status()["configuration"]
+        link = tmp_path / "link.yaml"
+        link.symlink_to(own.path)
+        assert bed.xtcpd("reload", "--config", link).returncode == 0
+        own.wait_for_log("reload asked for", f'"uid":{os.getuid()}')
+
+    def test_a_broken_file_still_names_the_socket(self, own):
+        own.path.write_text(own.path.read_text() + "\nnonsense: [\n")
+        done = bed.xtcpd("status", "--config", own.path)
+        assert done.returncode == 0 and "web  running" in done.stdout, done
+        assert bed.xtcpd("reload", "--config", own.path).returncode == bed.EXIT_INVALID_CONFIGURATION
+
+    def test_another_mode_does_not_replace_what_is_not_ours(self, own):
+        os.unlink(own.socket)
+        with open(own.socket, "w", encoding="ascii") as file:
+            file.write("precious")
+        own.write({"web": pipeline()}, {"global": {"control": {"mode": "0600"}}})
+        assert own.hang_up()["result"] == "refused"
+        with open(own.socket, encoding="ascii") as file:
+            assert file.read() == "precious"
+        os.unlink(own.socket)
+        assert own.hang_up()["result"] == "applied"
+        assert stat.S_IMODE(os.stat(own.socket).st_mode) == 0o600
+        assert os.listdir(own.sockets.name) == [os.path.basename(own.socket)]
+
     def test_the_listeners_move(self, own, tmp_path):
         old = own.socket
         new = f"{own.sockets.name}/moved.sock"
@@ -184,6 +239,16 @@ class TestBadInput:
         with Client(daemon.socket) as client:
             client.send(b'\n \n{"command":"status"}\n{"command":"nothing"}\n{"command":"status"}\n')
             assert [client.answer()["ok"] for _ in range(3)] == [True, False, True]
+
+    @pytest.mark.parametrize("command, key", [("status", "status"), ("reload", "verdict")])
+    def test_five_thousand_lines_at_once(self, daemon, command, key):
+        line = json.dumps({"command": command}).encode() + b"\n"
+        with Client(daemon.socket, 120) as client:
+            sender = threading.Thread(target=client.send, args=(line * 5000,))
+            sender.start()
+            assert all(key in client.answer() for _ in range(5000))
+            sender.join()
+        daemon.check_alive()
 
     def test_a_client_that_has_sent_everything_gets_its_answer(self, daemon):
         with Client(daemon.socket) as client:

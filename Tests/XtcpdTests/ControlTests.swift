@@ -78,8 +78,9 @@ import Testing
       "xtcpd 1.2.3, running, process 42", "/etc/xtcpd/xtcpd.yaml, generation 7", "3 running; granted 1 main, 2 loop",
       "resident 20.0 MiB", "http://127.0.0.1:9088/metrics", "web  running, io_uring on loop0, generation 6",
       "last 500.0 ms ago, every 1.0 s; 10 complete, 2 partial, 1 failed, 3 skipped",
-      "76/s, 76 a poll, 1000 reported in 4 namespaces", "700 encoded, 100 filtered, 200 sampled out; 5 sockets unread",
-      "receive_buffers 1/16, high water 16, waits 9 -> raise pools.receive_buffers to 32",
+      "76/s, 76 a poll in 4 namespaces",
+      "1000 reported: 700 encoded, 100 filtered, 200 sampled out; 5 sockets unread",
+      "receive_buffers 1/16, high water 16, waits 9",
       "kafka up, 600 rows delivered; dropped 30 no_space; in flight 70; queue 64.0 KiB of 16.0 MiB, oldest 2.5 s",
       "disk DOWN (open(/x): No space left on device (ENOSPC)), 0 rows delivered",
     ] { #expect(text.contains(part), "\(part) is not in:\n\(text)") }
@@ -89,10 +90,39 @@ import Testing
   @Test func twoLooksGiveRates() {
     let later = report({ $0.pipelines[0].totals.counters.rows.reported += 5000 }, after: 2_000_000_000)
     let text = StatusText.render(later, since: report())
-    #expect(text.contains("2500/s, 6000 reported") && text.contains("600 rows delivered (0/s)"))
+    #expect(text.contains("2500/s in 4 namespaces") && text.contains("600 rows delivered (0/s)"))
     #expect(!text.contains("raise pools"), "the waits did not grow")
     let restarted = StatusText.render(report({ $0.startedAt += 1 }), since: later)
     #expect(restarted.contains("a poll"), "another process is not compared with")
+  }
+
+  @Test func advice() throws {
+    func up(_ status: inout DaemonStatus) { status.pipelines[0].totals.sinks[1].state = .up }
+    #expect(!StatusText.render(report()).contains("raise pools"), "a sink fails")
+    #expect(StatusText.render(report(up)).contains("waits 9 -> raise pools.receive_buffers to 32"))
+    let later = report(
+      {
+        up(&$0); $0.pipelines[0].pools[1].gauges.waits = 2
+      }, after: 1_000_000_000)
+    let text = StatusText.render(later, since: report(up))
+    #expect(text.contains("waits 2 -> raise pools.batches to 8") && !text.contains("pools.receive_buffers"))
+  }
+
+  @Test func manyPipelinesAreALineEach() throws {
+    let many = report { status in
+      status.pipelines = (0..<50).map { number in
+        var pipeline = samplePipeline("p\(number)")
+        if number != 30 { pipeline.totals.sinks[1].state = .up }
+        return pipeline
+      }
+    }
+    let lines = StatusText.render(many, as: StatusTable(width: 100, height: 24)).split(
+      separator: "\n", omittingEmptySubsequences: false)
+    #expect(lines.count <= 24 && lines.allSatisfy { $0.count <= 100 })
+    let heads = try #require(lines.firstIndex { $0.hasPrefix("PIPELINE  STATE") })
+    #expect(lines[heads + 1].hasPrefix("p30 ") && lines[heads + 2].hasPrefix("p0 "), "trouble comes first")
+    #expect(lines.contains { $0.hasPrefix("and ") && $0.contains("more pipelines") })
+    #expect(StatusText.render(many, as: StatusTable()).contains("\np49 "))
   }
 
   @Test func troubleIsShouted() {

@@ -8,8 +8,9 @@ struct Plan: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Shows what a reload would do: which pipelines are kept, adjusted, made anew, added or removed, and why.",
     discussion: """
-      Asks the running daemon, which reads its configuration anew and changes nothing. With --against it reads two configurations
-      and nothing else, no root, no network: what a daemon with the one would do if it were given that of --config.
+      Asks the running daemon, which reads its configuration anew and changes nothing. If --config names another file than the
+      daemon's, that file is compared with the daemon's as it is on disk. With --against two configurations are read and nothing
+      else, no root, no network: what a daemon with the one would do if it were given that of --config.
       Exit code 0: the plan was made. With --detailed-exitcode 0: nothing changes, 2: something does. 78: the configuration is
       invalid, or asks for more than there is.
       """)
@@ -42,8 +43,27 @@ struct Plan: ParsableCommand {
     return !plan.isEmpty
   }
 
+  /// What the daemon would do with another file than its own.
+  private func compare(_ config: String, with running: StatusReport.Configuration) throws -> Bool {
+    let outcome = ConfigurationOption.read(running.path)
+    guard outcome.settings != nil else {
+      printError(outcome.rendered, terminator: "")
+      printError("the daemon's own file \(running.path) cannot be used, so there is nothing to compare \(config) with")
+      throw ExitCode.invalidConfiguration
+    }
+    printError("comparing \(config) with \(running.path), which the daemon was started with")
+    if outcome.closure?.hash != running.hash {
+      printError("note: \(running.path) is not what runs: it was changed since, or the last good configuration runs")
+    }
+    return try compare(config, running.path)
+  }
+
   private func ask() throws -> Bool {
-    var client = try control.connect(timeout: .seconds(120))
+    var client = try control.connect()
+    if let config = control.config {
+      let running = try client.status().configuration
+      if !FilePath.isSame(config, running.path) { return try compare(config, with: running) }
+    }
     let response = try client.demand(ControlRequest(command: .plan))
     guard let plan = response.plan else { throw ExitCode.failure }
     guard plan.outcome != .refused else {

@@ -14,10 +14,33 @@ struct Reload: ParsableCommand {
 
   @OptionGroup var control: ControlOption
 
-  @Option(help: ArgumentHelp("Refuse a configuration that does not have this hash.", valueName: "hash"))
+  @Option(
+    help: ArgumentHelp("Refuse a configuration whose hash does not begin so (12 digits or more).", valueName: "hash"))
   var expectHash: String?
 
+  func validate() throws {
+    guard let expectHash else { return }
+    let isHash = (12...64).contains(expectHash.utf8.count) && expectHash.allSatisfy { "0123456789abcdef".contains($0) }
+    guard isHash else {
+      throw ValidationError("--expect-hash: 12 to 64 of the digits 0-9a-f, the beginning of what xtcpd check prints")
+    }
+  }
+
+  /// The daemon reads its own file, whatever this command was given.
+  private func checkFile() throws {
+    guard let config = control.config else { return }
+    var client = try control.connect()
+    let path = try client.status().configuration.path
+    guard FilePath.isSame(config, path) else {
+      printError(
+        "the daemon runs \(path), not \(config): a reload would read \(path) again. Put the new configuration there, "
+          + "or leave --config out; `xtcpd plan --config \(config)` compares the two")
+      throw ExitCode.usage
+    }
+  }
+
   func run() throws {
+    try checkFile()
     // A reload may wait for files to settle and for polls to end: it answers when it is done.
     var client = try control.connect(timeout: nil)
     let response = try client.ask(ControlRequest(command: .reload, expectHash: expectHash))
@@ -25,7 +48,8 @@ struct Reload: ParsableCommand {
       printError(response.error ?? "the daemon gave no verdict")
       throw response.code == .notPermitted ? ExitCode.missingRight : ExitCode.failure
     }
-    let line = "\(verdict.result): \(verdict.summary) (generation \(verdict.generation), hash \(verdict.hash))"
+    let hash = verdict.hash.isEmpty ? "" : ", hash \(verdict.hash)"
+    let line = "\(verdict.result): \(verdict.summary) (generation \(verdict.generation)\(hash))"
     if response.ok {
       print(line)
       for detail in verdict.details { print(detail) }

@@ -1,10 +1,18 @@
 /// `xtcpd status` as text.
 enum StatusText {
-  /// - Parameter previous: an earlier report of the same daemon: what happened since is shown as rates.
-  static func render(_ report: StatusReport, since previous: StatusReport? = nil) -> String {
+  /// - Parameters:
+  ///   - previous: an earlier report of the same daemon: what happened since is shown as rates.
+  ///   - table: a line for each pipeline, instead of all that there is to say.
+  static func render(_ report: StatusReport, since previous: StatusReport? = nil, as table: StatusTable? = nil)
+    -> String
+  {
     // After a restart of the daemon there is nothing to compare with.
     let earlier = previous.flatMap { $0.startedAtNs == report.startedAtNs ? $0 : nil }
     var lines = process(report)
+    if let table {
+      lines = table.render(report, under: lines, since: earlier)
+      return lines.map { $0 + "\n" }.joined()
+    }
     for pipeline in report.pipelines {
       let before = earlier.flatMap { $0.pipelines.first { $0.name == pipeline.name } }
       let elapsed = earlier.map { report.nowNs - $0.nowNs } ?? 0
@@ -44,19 +52,23 @@ enum StatusText {
     _ pipeline: StatusReport.Pipeline, before: StatusReport.Pipeline?, elapsed: Int64, now: Int64
   ) -> [String] {
     let polls = pipeline.polls
-    let age = pipeline.lastPollNs == 0 ? "none yet" : "\(Quantity.duration(max(0, now - pipeline.lastPollNs))) ago"
+    let age =
+      pipeline.lastPollNs == 0 ? "none yet" : "last \(Quantity.duration(max(0, now - pipeline.lastPollNs))) ago"
     var lines = [
       "\(pipeline.name)  \(pipeline.state), \(pipeline.mode) on \(pipeline.loop), generation \(pipeline.generation)",
-      "  polls      last \(age), every \(Quantity.duration(pipeline.intervalNs)); \(polls.complete) complete, "
+      "  polls      \(age), every \(Quantity.duration(pipeline.intervalNs)); \(polls.complete) complete, "
         + "\(polls.partial) partial, \(polls.failed) failed, \(polls.skipped) skipped",
-      "  sockets    \(sockets(pipeline, before, elapsed)) in \(pipeline.namespaces) namespaces",
+      "  sockets    \(sockets(pipeline, before, elapsed))",
     ]
     let counts = pipeline.sockets
     lines.append(
-      "  rows       \(counts.encoded) encoded, \(counts.filtered) filtered, \(counts.sampledOut) sampled out; "
-        + "\(counts.unread) sockets unread")
+      "  rows       \(counts.reported) reported: \(counts.encoded) encoded, \(counts.filtered) filtered, "
+        + "\(counts.sampledOut) sampled out; \(Quantity.count(counts.unread, "socket")) unread")
+    let advice = advice(for: pipeline, before: before)
     for pool in pipeline.pools {
-      lines.append("  pool       " + self.pool(pool, before: before?.pools.first { $0.name == pool.name }))
+      lines.append(
+        "  pool       \(pool.name) \(pool.inUse)/\(pool.size), high water \(pool.highWater), waits \(pool.waits)"
+          + (advice?.pool == pool.name ? " -> \(advice?.text ?? "")" : ""))
     }
     for sink in pipeline.sinks {
       let earlier = before?.sinks.first { $0.name == sink.name }
@@ -65,44 +77,58 @@ enum StatusText {
     return lines
   }
 
-  /// A rate if there is an earlier report, else the mean of all polls.
   private static func sockets(
     _ pipeline: StatusReport.Pipeline, _ before: StatusReport.Pipeline?, _ elapsed: Int64
   ) -> String {
-    let total = pipeline.sockets.reported
-    if let before, elapsed > 0, total >= before.sockets.reported {
-      return "\(Quantity.rate(total - before.sockets.reported, in: elapsed)), \(total) reported"
-    }
+    guard let rate = socketRate(pipeline, before, elapsed) else { return "none yet" }
     let polls = pipeline.polls.total
-    guard polls > 0 else { return "0 reported" }
-    return "\(Quantity.rate(total / polls, in: pipeline.intervalNs)), \(total / polls) a poll, \(total) reported"
+    let mean = before == nil && polls > 0 ? ", \(pipeline.sockets.reported / polls) a poll" : ""
+    return "\(rate)\(mean) in \(Quantity.count(pipeline.namespaces, "namespace"))"
   }
 
-  private static func pool(_ pool: StatusReport.Pool, before: StatusReport.Pool?) -> String {
-    var text =
-      "\(pool.name) \(pool.inUse)/\(pool.size), high water \(pool.highWater), waits \(pool.waits)"
-    if let hint = suggestion(for: pool, before: before) { text += " -> \(hint)" }
-    return text
+  /// Since the earlier report if there is one, else the mean of all polls; nil before the first.
+  static func socketRate(
+    _ pipeline: StatusReport.Pipeline, _ before: StatusReport.Pipeline?, _ elapsed: Int64
+  ) -> String? {
+    let total = pipeline.sockets.reported
+    guard pipeline.polls.total > 0 else { return nil }
+    if let before, elapsed > 0, total >= before.sockets.reported {
+      return Quantity.rate(total - before.sockets.reported, in: elapsed)
+    }
+    return Quantity.rate(total / pipeline.polls.total, in: pipeline.intervalNs)
   }
 
-  /// What to do about a pool that is waited for: while the waits grow, or if there is no telling, when there were any.
-  static func suggestion(for pool: StatusReport.Pool, before: StatusReport.Pool?) -> String? {
-    guard pool.waits > (before?.waits ?? 0), ["receive_buffers", "batches"].contains(pool.name) else { return nil }
-    return "raise pools.\(pool.name) to \(min(4096, pool.size * 2))"
+  /// The pool that is waited for most, and what to do about it: while its waits grow, or if there is no telling, when there was
+  /// one in ten polls. Not while a sink fails: its queue holds the batches then, and no size helps.
+  static func advice(
+    for pipeline: StatusReport.Pipeline, before: StatusReport.Pipeline?
+  ) -> (pool: String, text: String)? {
+    guard pipeline.sinks.allSatisfy(\.isUp) else { return nil }
+    let pools = pipeline.pools.filter { ["receive_buffers", "batches"].contains($0.name) }
+    let waits = pools.map { pool in
+      (pool, pool.waits.subtractingReportingOverflow(before?.pools.first { $0.name == pool.name }?.waits ?? 0))
+    }
+    let threshold = before == nil ? max(1, pipeline.polls.total / 10) : 1
+    let worst = waits.filter { !$0.1.overflow && $0.1.partialValue >= threshold }
+      .max { $0.1.partialValue < $1.1.partialValue }
+    return worst.map { ($0.0.name, "raise pools.\($0.0.name) to \(min(4096, $0.0.size * 2))") }
   }
 
   private static func sink(
     _ sink: StatusReport.Sink, before: StatusReport.Sink?, elapsed: Int64, now: Int64
   ) -> String {
     var text = "\(sink.name) \(sink.isUp ? "up" : "DOWN (\(sink.problem ?? "no reason given"))"), "
-    text += "\(sink.delivered) rows delivered"
+    text += "\(Quantity.count(sink.delivered, "row")) delivered"
     if let before, elapsed > 0, sink.delivered >= before.delivered {
       text += " (\(Quantity.rate(sink.delivered - before.delivered, in: elapsed)))"
     }
     let drops = sink.dropped.map { "\($0.rows) \($0.reason)" }.joined(separator: ", ")
     text += "; dropped \(drops.isEmpty ? "0" : drops)"
     text += "; in flight \(sink.openRows + sink.queuedRows + sink.sendingRows)"
-    text += "; queue \(Quantity.bytes(sink.queueBytes)) of \(Quantity.bytes(sink.queueLimit))"
+    // What is discarded at once has no queue.
+    if sink.queueLimit > 0 {
+      text += "; queue \(Quantity.bytes(sink.queueBytes)) of \(Quantity.bytes(sink.queueLimit))"
+    }
     if sink.oldestBatchNs > 0 { text += ", oldest \(Quantity.duration(max(0, now - sink.oldestBatchNs)))" }
     return text
   }

@@ -7,6 +7,8 @@ import Records
 /// Where commands find the daemon.
 struct ControlOption: ParsableArguments {
   static let defaultSocket = "/run/xtcpd/control.sock"
+  /// How long an answer may take that is not an answer about work.
+  static let patience = Duration.seconds(10)
 
   @Option(help: ArgumentHelp("The daemon's control socket.", valueName: "path"))
   var socket: String?
@@ -19,34 +21,43 @@ struct ControlOption: ParsableArguments {
   /// A connection to the daemon; exit code 69 or 77 if there is none.
   ///
   /// - Parameter timeout: how long one answer may take; nil: as long as it takes.
-  func connect(timeout: Duration? = .seconds(30)) throws -> ControlClient {
+  func connect(timeout: Duration? = Self.patience) throws -> ControlClient {
     try ControlClient(path: try path(), timeout: timeout)
   }
 
+  /// The socket that `--config` names, however little of the file can be used: the daemon runs on when its file is broken.
   private func path() throws -> String {
     if let socket { return socket }
     guard let config else { return Self.defaultSocket }
-    var source = ConfigurationOption()
-    source.config = config
-    guard let path = try source.load().global.control.socket else {
+    let outcome = ConfigurationOption.read(config, unresolved: .warn)
+    if let settings = outcome.settings {
+      if let path = settings.global.control.socket { return path }
       printError("\(config): global.control.socket is none: the daemon cannot be asked anything")
       throw ExitCode.notReachable
     }
-    return path
+    if let path = FallbackHints(outcome).controlSocket { return path }
+    printError(outcome.rendered, terminator: "")
+    printError("\(config) does not tell where the control socket is; name it with --socket PATH")
+    throw ExitCode.invalidConfiguration
   }
 }
 
 /// A connection of a command to the daemon. What goes wrong is printed, and thrown as an exit code.
 struct ControlClient: ~Copyable {
   private var connection: UnixConnection
+  private let path: String
+  private let timeout: Duration?
 
   init(path: String, timeout: Duration?) throws {
     do {
       connection = try UnixConnection(path: path, timeout: timeout)
     } catch {
       printError("\(error)")
-      throw Self.exitCode(of: error, path: path)
+      printError(Self.remedy(for: error, path))
+      throw [EACCES, EPERM].contains(error.errno) ? ExitCode.missingRight : ExitCode.notReachable
     }
+    self.path = path
+    self.timeout = timeout
   }
 
   /// Asks, and waits for the answer.
@@ -57,15 +68,15 @@ struct ControlClient: ~Copyable {
     do throws(SystemError) {
       line = try connection.readLine()
     } catch {
-      printError(error.errno == EAGAIN ? "the daemon does not answer" : "\(error)")
+      printError(error.errno == EAGAIN ? silence : "\(error)")
       throw ExitCode.notReachable
     }
     guard let line else {
-      printError("the daemon closed the connection; has it ended?")
+      printError("\(path): the daemon closed the connection; has it ended?")
       throw ExitCode.notReachable
     }
     guard let response = try? ControlLine.decode(ControlResponse.self, from: line) else {
-      printError("the daemon's answer is not understood; is it of another version?")
+      printError("\(path): the answer is not understood; is the daemon of another version, or is it not xtcpd?")
       throw ExitCode.failure
     }
     return response
@@ -79,12 +90,26 @@ struct ControlClient: ~Copyable {
     throw response.code == .notPermitted ? ExitCode.missingRight : ExitCode.failure
   }
 
-  private static func exitCode(of error: SystemError, path: String) -> ExitCode {
+  /// What the daemon does.
+  mutating func status() throws -> StatusReport {
+    guard let report = try demand(ControlRequest(command: .status)).status else { throw ExitCode.failure }
+    return report
+  }
+
+  private var silence: String {
+    let time = timeout.map { " within \($0.components.seconds) s" } ?? ""
+    return "\(path): connected, but no answer\(time); its main thread is busy or stopped"
+  }
+
+  private static func remedy(for error: SystemError, _ path: String) -> String {
     switch error.errno {
-    case EACCES, EPERM: return .missingRight
-    default:
-      printError("is xtcpd running, and is \(path) its control socket? --socket or --config says which it is")
-      return .notReachable
+    case EACCES, EPERM:
+      "root, the user of the daemon and the group of the socket (global.control.group) may ask: use sudo, or join the group"
+    case ENOENT: "there is no such socket: is xtcpd running? --socket or --config says where it listens"
+    case ECONNREFUSED: "nobody listens there: xtcpd is not running, or it is not a socket"
+    case ENOTSOCK, EPROTOTYPE: "that is not the control socket of xtcpd; --socket or --config says where it listens"
+    case EAGAIN: "it takes no connection: its main thread is busy or stopped"
+    default: "--socket or --config says where xtcpd listens"
     }
   }
 }
