@@ -3,6 +3,20 @@ import Testing
 @testable import Pipelines
 @testable import xtcpd
 
+@Suite struct ReadinessTests {
+  @Test func aPipelineThatIsAddedLaterDoesNotCount() {
+    var status = sampleStatus()
+    status.pipelines[0].totals.counters.completePolls = 0
+    let readiness = Readiness()
+    #expect(!readiness.health(status).isGood)
+    status.pipelines[0].totals.counters.completePolls = 1
+    #expect(readiness.health(status).isGood)
+    status.pipelines.append(samplePipeline("new"))
+    status.pipelines[1].totals.counters.completePolls = 0
+    #expect(readiness.health(status) == .good && !Health.ready(status).isGood)
+  }
+}
+
 @Suite struct MetricsTests {
   private let lines = Self.lines(of: sampleStatus())
 

@@ -28,6 +28,12 @@ enum DaemonProcess {
       let readiness = Readiness()
       services.listeners = Listeners(loop: loop, log: log, service: service) { answer($0, supervisor, readiness) }
       let reporter = ServiceReporter(.fromEnvironment(), daemon, services)
+      let tell = services.onReloading
+      services.onReloading = {
+        // What a reload adds is not ready yet: whether all was before is to be known then, asked for or not.
+        _ = readiness.health(supervisor.status())
+        tell()
+      }
       do throws(StartError) {
         try supervisor.start(outcome, state: state)
         try daemon.start(signals.reader)

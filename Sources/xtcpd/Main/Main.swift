@@ -18,7 +18,7 @@ struct XTCPD: ParsableCommand {
         xtcpd status --watch
         xtcpd reload
 
-      Exit codes: 0 fine, 1 failed, 64 usage, 69 the daemon is not reachable, 77 a right is missing, 78 the configuration is invalid
+      Exit codes: 0 fine, 1 failed, 64 usage, 69 the daemon is not reachable, 77 a right is missing, 78 the configuration is invalid \
       or asks for more than there is.
       """,
     version: BuildInfo.version,

@@ -71,7 +71,8 @@ enum MetricsText {
               = xtcpd_sink_records_total{outcome="delivered"} + sum of xtcpd_records_dropped_total + sum of xtcpd_records_in_flight
 
       `GET /healthz` answers 200, or 503 if an event loop has not turned for three times the longest interval of its pipelines: restart
-      the daemon then. `GET /readyz` answers 503 until every pipeline has completed a poll. Neither looks at sinks: a destination that is
+      the daemon then. `GET /readyz` answers 503 until every pipeline has completed a poll; once ready, the daemon
+      stays so over reloads. Neither looks at sinks: a destination that is
       down is no reason to restart what reads sockets. The body says which loop or pipeline it is.
 
       This page is made of the list in the sources; `XTCPD_REGENERATE=1 swift test --filter XtcpdTests` writes it.
