@@ -7,10 +7,10 @@ struct Check: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Checks a configuration and prints every error at once.",
     discussion: """
-      Reads the file, what it includes and what its values refer to, and nothing else: no root, no network. Errors come as
-      file:line:column with the line they are in; with --format json as one object {valid, hash, pipelines, diagnostics}.
-      The hash is that of the files: the same wherever they are the same, whatever their ${...} stand for.
-      Adds up threads, memory and descriptors and compares them with those of this machine, or of another one that
+      Reads the file, what it includes and what its values refer to, and nothing else: no root, no network. Errors come as \
+      file:line:column with the line they are in; with --format json as one object {valid, hash, pipelines, diagnostics}. \
+      The hash is that of the files: the same wherever they are the same, whatever their ${...} stand for. \
+      Adds up threads, memory and descriptors and compares them with those of this machine, or of another one that \
       --for describes. Exit code 0: valid. 78: invalid, or more than there is.
       """)
 

@@ -11,6 +11,10 @@ struct MachineOption: ParsableArguments {
       valueName: "limits"))
   var limits: String?
 
+  func validate() throws {
+    if limits != nil { _ = try capacity() }
+  }
+
   /// This machine with what `--for` says in place of its own limits. Whether rings are to be had is not tried out: they are
   /// counted unless `--for` says otherwise.
   func capacity() throws -> HostCapacity {

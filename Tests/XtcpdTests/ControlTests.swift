@@ -24,6 +24,7 @@ import Testing
     #expect(mistake("{}") == "the request has no \"command\"")
     #expect(mistake(#"{"command": 1}"#) == "\"command\" has the wrong type")
     #expect(mistake(#"{"command": "poll", "pipeline": {}}"#) == "\"pipeline\" has the wrong type")
+    #expect(mistake(#"{"command": "reload", "expect_hash": 1}"#) == "\"expect_hash\" has the wrong type")
     #expect(mistake(#"{"command": "stop"}"#) == "unknown command; there are status, reload, plan, poll")
     #expect(mistake(#"{"command": "status"} {"#) == "not a JSON object on one line")
   }

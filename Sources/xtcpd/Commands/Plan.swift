@@ -8,10 +8,10 @@ struct Plan: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Shows what a reload would do: which pipelines are kept, adjusted, made anew, added or removed, and why.",
     discussion: """
-      Asks the running daemon, which reads its configuration anew and changes nothing. If --config names another file than the
-      daemon's, that file is compared with the daemon's as it is on disk. With --against two configurations are read and nothing
-      else, no root, no network: what a daemon with the one would do if it were given that of --config.
-      Exit code 0: the plan was made. With --detailed-exitcode 0: nothing changes, 2: something does. 78: the configuration is
+      Asks the running daemon, which reads its configuration anew and changes nothing. If --config names another file than the \
+      daemon's, that file is compared with the daemon's as it is on disk. With --against two configurations are read and nothing \
+      else, no root, no network: what a daemon with the one would do if it were given that of --config. \
+      Exit code 0: the plan was made. With --detailed-exitcode 0: nothing changes, 2: something does. 78: the configuration is \
       invalid, or asks for more than there is.
       """)
 

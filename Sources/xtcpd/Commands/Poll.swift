@@ -7,7 +7,7 @@ struct Poll: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Has the running daemon poll a pipeline now, and prints one line a poll.",
     discussion: """
-      The rows go where the pipeline's rows go. Exit code 0: every poll was complete. 1: some poll was not, or there is no such
+      The rows go where the pipeline's rows go. Exit code 0: every poll was complete. 1: some poll was not, or there is no such \
       pipeline. 69: the daemon is not reachable. 77: not permitted to ask.
       """)
 
@@ -43,16 +43,18 @@ struct Poll: ParsableCommand {
 
   static func line(_ poll: ControlResponse.Poll) -> String {
     "\(poll.pipeline) poll \(poll.sequence) \(poll.result): \(Quantity.duration(poll.durationNs)), "
-      + "\(poll.namespaces) namespaces, \(poll.socketsReported) sockets, \(poll.rowsEncoded) rows"
+      + "\(Quantity.count(poll.namespaces, "namespace")), \(Quantity.count(poll.socketsReported, "socket")), "
+      + Quantity.count(poll.rowsEncoded, "row")
   }
 }
 
 /// Durations on the command line.
 enum DurationArgument {
   static func parse(_ text: String) throws -> Duration {
-    guard let duration = Duration(asWritten: text), duration > .zero else {
+    guard let duration = Duration(asWritten: text) else {
       throw ValidationError("\"\(text)\" is not a duration; write it like 500ms, 10s or 1m30s")
     }
+    guard duration > .zero else { throw ValidationError("\"\(text)\" is no time at all; the least is 1ms") }
     return duration
   }
 

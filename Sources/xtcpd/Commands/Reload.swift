@@ -6,9 +6,9 @@ struct Reload: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Has the running daemon read its configuration again, and waits for the verdict.",
     discussion: """
-      Prints the verdict, and what was wrong or what was done. Exit code 0: applied, or nothing had changed. 78: refused because the
-      configuration is invalid or asks for too much. 77: refused because a right is missing that it needs, or not permitted to ask.
-      1: refused for another reason, such as --expect-hash. 69: the daemon is not reachable. After a refusal the daemon runs on
+      Prints the verdict, and what was wrong or what was done. Exit code 0: applied, or nothing had changed. 78: refused because the \
+      configuration is invalid or asks for too much. 77: refused because a right is missing that it needs, or not permitted to ask. \
+      1: refused for another reason, such as --expect-hash. 69: the daemon is not reachable. After a refusal the daemon runs on \
       with what it had.
       """)
 
@@ -20,8 +20,7 @@ struct Reload: ParsableCommand {
 
   func validate() throws {
     guard let expectHash else { return }
-    let isHash = (12...64).contains(expectHash.utf8.count) && expectHash.allSatisfy { "0123456789abcdef".contains($0) }
-    guard isHash else {
+    guard ControlLine.isHashPrefix(expectHash) else {
       throw ValidationError("--expect-hash: 12 to 64 of the digits 0-9a-f, the beginning of what xtcpd check prints")
     }
   }

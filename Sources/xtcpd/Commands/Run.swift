@@ -9,7 +9,7 @@ struct Run: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Runs the pipelines of a configuration until SIGTERM or SIGINT.",
     discussion: """
-      Runs in the foreground and logs to standard error. SIGTERM and SIGINT deliver what has been read and end with exit code 0;
+      Runs in the foreground and logs to standard error. SIGTERM and SIGINT deliver what has been read and end with exit code 0; \
       the totals are logged last. Reading other network namespaces needs CAP_SYS_ADMIN and CAP_SYS_PTRACE (root has them).
       """)
 

@@ -6,7 +6,7 @@ struct Status: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Shows what the running daemon does: pipelines, sockets, drops, pools, queues, the last reload.",
     discussion: """
-      With --watch, and with more than four pipelines, a line for each, those in trouble first, cut to the terminal. Pipelines that
+      With --watch, and with more than four pipelines, a line for each, those in trouble first, cut to the terminal. Pipelines that \
       are named, or --long, show all of them: sockets, rows, pools, sinks.
       Exit code 1: there is no such pipeline. 69: the daemon is not reachable. 77: not permitted to ask. The JSON is described in docs/control.md.
       """)

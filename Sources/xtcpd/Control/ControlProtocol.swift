@@ -81,13 +81,23 @@ enum ControlLine {
       let commands = ControlRequest.Command.allCases.map(\.rawValue).joined(separator: ", ")
       return .failure(Mistake("unknown command; there are \(commands)"))
     } catch DecodingError.keyNotFound(let key, _) {
-      return .failure(Mistake("the request has no \"\(key.stringValue)\""))
+      return .failure(Mistake("the request has no \"\(name(of: key))\""))
     } catch DecodingError.typeMismatch(_, let context) where !context.codingPath.isEmpty {
-      let key = context.codingPath.map(\.stringValue).joined(separator: ".")
+      let key = context.codingPath.map(name).joined(separator: ".")
       return .failure(Mistake("\"\(key)\" has the wrong type"))
     } catch {
       return .failure(Mistake("not a JSON object on one line"))
     }
+  }
+
+  /// A key as it is written in the line.
+  private static func name(of key: any CodingKey) -> String {
+    key.stringValue.reduce(into: "") { $0 += $1.isUppercase ? "_\($1.lowercased())" : "\($1)" }
+  }
+
+  /// What a configuration's hash may be expected to begin with.
+  static func isHashPrefix(_ text: String) -> Bool {
+    (12...64).contains(text.utf8.count) && text.allSatisfy { "0123456789abcdef".contains($0) }
   }
 
   struct Mistake: Error, Equatable {

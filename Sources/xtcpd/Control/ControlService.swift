@@ -26,6 +26,9 @@ final class ControlService {
     switch request.command {
     case .status: done(ControlResponse(status: report()))
     case .reload:
+      if let hash = request.expectHash, !ControlLine.isHashPrefix(hash) {
+        return done(.failure(.badRequest, "\"expect_hash\" is not 12 to 64 of the digits 0-9a-f"))
+      }
       daemon.log.info(
         "reload asked for at the control socket", metadata: ["uid": "\(peer.uid)", "pid": "\(peer.pid)"])
       daemon.control.reload(expectedHash: request.expectHash) { done(Self.response(to: $0)) }
