@@ -352,6 +352,17 @@ class TestTheSocketsFile:
             assert os.listdir(path.parent) == ["c.sock"]
         assert not path.exists()
 
+    def test_an_end_in_the_middle_of_a_reload_leaves_nothing(self, tmp_path):
+        for number in range(8):
+            with Daemon(tmp_path / str(number), {"web": pipeline()}) as daemon:
+                daemon.wait_for_polls(1)
+                several = {f"web{index}": pipeline() for index in range(6)}
+                daemon.write(several, {"global": {"control": {"mode": "0600"}, "reload": {"settle": "0s"}}})
+                daemon.hangup()
+                time.sleep(0.005 * number)
+                daemon.stop()
+                assert os.listdir(daemon.sockets.name) == []
+
     def test_a_stale_one_is_replaced(self, tmp_path):
         path = tmp_path / "c.sock"
         with socket.socket(socket.AF_UNIX) as gone:

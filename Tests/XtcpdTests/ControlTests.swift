@@ -123,6 +123,7 @@ import Testing
     let heads = try #require(lines.firstIndex { $0.hasPrefix("PIPELINE  STATE") })
     #expect(lines[heads + 1].hasPrefix("p30 ") && lines[heads + 2].hasPrefix("p0 "), "trouble comes first")
     #expect(lines.contains { $0.hasPrefix("and ") && $0.contains("more pipelines") })
+    #expect(lines[heads + 1].contains("SINK DOWN"))
     #expect(StatusText.render(many, as: StatusTable()).contains("\np49 "))
   }
 

@@ -51,6 +51,10 @@ struct StatusTable {
       _ pipeline: StatusReport.Pipeline, before: StatusReport.Pipeline?, elapsed: Int64, now: Int64, isHanging: Bool
     ) {
       var notes: [String] = []
+      // Of a terminal that is too narrow for the notes, the left side is what people see.
+      var state = pipeline.state
+      if pipeline.sinks.contains(where: { !$0.isUp }) { state = "SINK DOWN" }
+      if isHanging { state = "HANGS" }
       if isHanging { (trouble, notes) = (trouble + 64, notes + ["\(pipeline.loop) HANGS"]) }
       let polls = pipeline.polls
       if polls.failed > before?.polls.failed ?? 0 { trouble += 32 }
@@ -68,7 +72,7 @@ struct StatusTable {
         notes.append(advice.text)
       }
       cells = [
-        pipeline.name, pipeline.state, pipeline.mode,
+        pipeline.name, state, pipeline.mode,
         pipeline.lastPollNs == 0 ? "none yet" : Quantity.duration(max(0, now - pipeline.lastPollNs)),
         StatusText.socketRate(pipeline, before, elapsed)?.replacing("/s", with: "") ?? "-", "\(pipeline.namespaces)",
         "\(polls.partial)", "\(polls.failed)", "\(dropped)", "\(fill)%", notes.joined(separator: "; "),

@@ -86,13 +86,13 @@ enum StatusText {
     return "\(rate)\(mean) in \(Quantity.count(pipeline.namespaces, "namespace"))"
   }
 
-  /// Since the earlier report if there is one, else the mean of all polls; nil before the first.
+  /// Since the earlier report if a poll was due since, else the mean of all polls; nil before the first.
   static func socketRate(
     _ pipeline: StatusReport.Pipeline, _ before: StatusReport.Pipeline?, _ elapsed: Int64
   ) -> String? {
     let total = pipeline.sockets.reported
     guard pipeline.polls.total > 0 else { return nil }
-    if let before, elapsed > 0, total >= before.sockets.reported {
+    if let before, elapsed >= max(1, pipeline.intervalNs), total >= before.sockets.reported {
       return Quantity.rate(total - before.sockets.reported, in: elapsed)
     }
     return Quantity.rate(total / pipeline.polls.total, in: pipeline.intervalNs)
