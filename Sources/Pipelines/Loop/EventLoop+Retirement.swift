@@ -105,17 +105,20 @@ extension EventLoop {
   /// Nothing more comes from the old one: who follows begins.
   private func beginLettingGo(_ retirement: inout Retirement, now: Int64) throws(SystemError) {
     let old = retirement.pipeline
+    let quietBy = retirement.deadline
     retirement.phase = .lettingGo
     retirement.deadline = now + drainTimeout
     switch retirement.heir {
-    case .none(let ticket): supervisor.post(.switched(ticket))
+    case .none(let ticket):
+      retirement.deadline = quietBy
+      supervisor.post(.switched(ticket))
     case .pipeline(let ticket, let heir):
       heir.takeOver(old.legacy)
       heir.predecessor = old
       try adopt(heir)
       heir.publish(now: now)
       supervisor.post(.switched(ticket))
-    case .later(_, nil): break
+    case .later(_, nil): retirement.deadline = quietBy
     case .later:
       // Nothing polls meanwhile.
       retirement.deadline = now + min(drainTimeout, old.plan.interval)

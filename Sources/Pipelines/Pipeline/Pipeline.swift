@@ -147,7 +147,7 @@ final class Pipeline {
     let started = startDumps(now: before)
     endPollIfDone(now: before)
     // Who asked while a poll ran need not wait for a completion.
-    if !pollRequests.isEmpty, isAtBoundary { isDue = true }
+    if mayBeginRequestedPoll { isDue = true }
     flushAged(now: before)
     for sink in sinks { sink.resume() }
     armTimer()
@@ -259,8 +259,10 @@ final class Pipeline {
     return pollRequests + pollWatchers
   }
 
+  private var mayBeginRequestedPoll: Bool { !pollRequests.isEmpty && isAtBoundary && !isStopping && !pollsNoMore }
+
   private func beginRequestedPoll(now: Int64) {
-    guard !pollRequests.isEmpty, isAtBoundary, !isStopping, !pollsNoMore else { return }
+    guard mayBeginRequestedPoll else { return }
     swap(&pollRequests, &pollWatchers)
     beginPoll(now: now)
   }
