@@ -6,7 +6,7 @@ public struct AddressPrefix: Sendable, Hashable, CustomStringConvertible {
   public let length: Int
 
   /// Why a text is no prefix.
-  public struct Mistake: Error, Equatable, Sendable {
+  public struct Mistake: TextMistake, Equatable, Sendable {
     /// What is wrong and what to do, to be put behind the text.
     public let reason: String
   }
@@ -52,21 +52,8 @@ extension ValueType where Value == AddressPrefix {
       name: "prefix", allowed: "`10.0.0.0/8`, `2001:db8::/32`, or an address",
       schema: .pattern("^([0-9.]+(/[0-9]{1,2})?|[0-9a-fA-F:.]+(/[0-9]{1,3})?)$")
     ) { node, path, reading in
-      let expected = "a prefix such as 10.0.0.0/8 or 2001:db8::/32"
-      guard let scalar = node.scalar, !node.isNull else {
-        reading.mismatch(path, expected, node)
-        return nil
-      }
-      do throws(AddressPrefix.Mistake) {
-        return try AddressPrefix(scalar.text)
-      } catch {
-        // The reason may quote a part of the text.
-        if scalar.isExpanded {
-          reading.mismatch(path, expected, node)
-        } else {
-          reading.problems.error(node.mark, "`\(path)`: \(scalar.written.quotedForMessage) \(error.reason)")
-        }
-        return nil
+      ScalarForm.parsed(node, path, "a prefix such as 10.0.0.0/8 or 2001:db8::/32", &reading) {
+        (text) throws(AddressPrefix.Mistake) in try AddressPrefix(text)
       }
     }
   }

@@ -4,7 +4,7 @@ public struct PortRange: Sendable, Hashable, CustomStringConvertible {
   public let upper: UInt16
 
   /// Why a text is no range of ports.
-  public struct Mistake: Error, Equatable, Sendable {
+  public struct Mistake: TextMistake, Equatable, Sendable {
     /// What is wrong and what to do, to be put behind the text.
     public let reason: String
   }
@@ -39,21 +39,8 @@ extension ValueType where Value == PortRange {
       schema: .object(
         .init("anyOf", .array([ValueType<Int>.integer(0...65_535).schema, .pattern("^[0-9]{1,5}(-[0-9]{1,5})?$")])))
     ) { node, path, reading in
-      let expected = "a port or a range such as 8000-8999"
-      guard let scalar = node.scalar, !node.isNull else {
-        reading.mismatch(path, expected, node)
-        return nil
-      }
-      do throws(PortRange.Mistake) {
-        return try PortRange(scalar.text)
-      } catch {
-        // The reason may quote a part of the text.
-        if scalar.isExpanded {
-          reading.mismatch(path, expected, node)
-        } else {
-          reading.problems.error(node.mark, "`\(path)`: \(scalar.written.quotedForMessage) \(error.reason)")
-        }
-        return nil
+      ScalarForm.parsed(node, path, "a port or a range such as 8000-8999", &reading) {
+        (text) throws(PortRange.Mistake) in try PortRange(text)
       }
     }
   }

@@ -28,19 +28,19 @@ enum ScalarForm {
     return scalar.text
   }
 
-  /// A number with units, read by `parse`.
-  static func measure<Value>(
+  /// What `parse` makes of the text of a scalar, quoted or not: a number with units, a range of ports.
+  static func parsed<Value, Mistake: TextMistake>(
     _ node: Node, _ path: String, _ expected: String, _ reading: inout Reading,
-    _ parse: (String) throws(Units.Mistake) -> Value
+    _ parse: (String) throws(Mistake) -> Value
   ) -> Value? {
     guard let scalar = node.scalar, !node.isNull else {
       reading.mismatch(path, expected, node)
       return nil
     }
-    do {
+    do throws(Mistake) {
       return try parse(scalar.text)
     } catch {
-      // The reason quotes the text.
+      // The reason may quote a part of the text.
       if scalar.isExpanded {
         reading.mismatch(path, expected, node)
       } else {
@@ -68,4 +68,10 @@ enum ScalarForm {
     let digits = String(mode & 0o777, radix: 8)
     return String(repeating: "0", count: 4 - digits.count) + digits
   }
+}
+
+/// Why a text is not what it should be.
+protocol TextMistake: Error {
+  /// What is wrong and what to do, to be put behind the text.
+  var reason: String { get }
 }

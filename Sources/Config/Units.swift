@@ -12,7 +12,7 @@ enum Units {
   ]
 
   /// Why a text is not a duration or size; a sentence's end for a message.
-  struct Mistake: Error, Equatable {
+  struct Mistake: TextMistake, Equatable {
     var reason: String
   }
 

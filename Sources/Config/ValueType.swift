@@ -49,7 +49,7 @@ extension ValueType where Value == Int {
       name: "size", allowed: allowed,
       schema: .pattern("^[0-9]+(" + Units.sizes.map(\.unit).joined(separator: "|") + ")$")
     ) { node, path, reading in
-      guard let size = ScalarForm.measure(node, path, "a size from \(allowed)", &reading, Units.size) else {
+      guard let size = ScalarForm.parsed(node, path, "a size from \(allowed)", &reading, Units.size) else {
         return nil
       }
       guard range.contains(size) else {
@@ -70,7 +70,7 @@ extension ValueType where Value == Duration {
       schema: .pattern("^([0-9]+(" + Units.durations.map(\.unit).joined(separator: "|") + "))+$")
     ) { node, path, reading in
       let expected = "a duration from \(allowed)"
-      guard let duration = ScalarForm.measure(node, path, expected, &reading, Units.duration) else { return nil }
+      guard let duration = ScalarForm.parsed(node, path, expected, &reading, Units.duration) else { return nil }
       guard range.contains(duration) else {
         reading.mismatch(path, "from \(allowed)", node)
         return nil

@@ -59,13 +59,13 @@ func samplePipeline(_ name: String) -> PipelineStatus {
   pipeline.pollDurations.observe(900_000)
   pipeline.pollDurations.observe(3_000_000)
   pipeline.pollDurations.observe(60_000_000_000)
-  var queue = QueueStatus()
+  var queue = QueueGauges()
   queue.bytes = 65_536
   queue.limit = 16 << 20
   queue.queuedRows = 15
   queue.sendingRows = 5
   queue.oldestBatch = 1_700_000_198_000_000_000
-  pipeline.queues = [queue, QueueStatus()]
+  pipeline.queues = [queue, QueueGauges()]
   return pipeline
 }
 

@@ -106,7 +106,7 @@ extension Pipeline {
     report.totals.sinks[index].state = sink.state
     report.totals.sinks[index].openRows = UInt64(encodings[plan.sinks[index].encoding].openRows)
     report.totals.sinks[index].encodedBefore = encodedBefore[index]
-    report.queues[index] = QueueStatus(sink.queueGauges)
+    report.queues[index] = sink.queueGauges
   }
 
   private func logPoll(duration: Int64) {

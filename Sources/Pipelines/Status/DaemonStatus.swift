@@ -169,7 +169,7 @@ public struct PipelineStatus: Sendable {
   /// Durations of polls.
   public var pollDurations = DurationHistogram()
   /// One entry a sink, in the order of `totals.sinks`.
-  public var queues: [QueueStatus] = []
+  public var queues: [QueueGauges] = []
 
   public init(
     name: String, loop: String, mode: PortMode, generation: UInt64, interval: Int64, totals: PipelineTotals
@@ -180,31 +180,6 @@ public struct PipelineStatus: Sendable {
     self.generation = generation
     self.interval = interval
     self.totals = totals
-  }
-}
-
-/// What waits for one sink.
-public struct QueueStatus: Sendable, Equatable {
-  /// Bytes of memory that are held.
-  public var bytes = 0
-  public var limit = 0
-  public var reserve = 0
-  /// Rows that wait.
-  public var queuedRows: UInt64 = 0
-  /// Rows of the batch that is being written.
-  public var sendingRows: UInt64 = 0
-  /// Wall clock, nanoseconds since 1970, at which the oldest batch was sealed; 0: nothing waits.
-  public var oldestBatch: Int64 = 0
-
-  public init() {}
-
-  init(_ gauges: QueueGauges) {
-    bytes = gauges.bytes
-    limit = gauges.limit
-    reserve = gauges.reserve
-    queuedRows = gauges.queuedRows
-    sendingRows = gauges.sendingRows
-    oldestBatch = gauges.oldestBatch
   }
 }
 

@@ -1,5 +1,6 @@
 import IO
 import Synchronization
+import Sinks
 
 /// What a pipeline tells of itself, as of its last turn between two polls.
 struct PipelineReport: Sendable {
@@ -11,7 +12,7 @@ struct PipelineReport: Sendable {
   var pollDurations = DurationHistogram()
   var pools = PipelinePools()
   /// One entry a sink, in the order of `totals.sinks`.
-  var queues: [QueueStatus]
+  var queues: [QueueGauges]
 }
 
 /// Gauges of the four pools of a pipeline.
@@ -32,7 +33,7 @@ final class PipelineBoard: Sendable {
 
   init(name: String, sinks: [String]) {
     latest = Mutex(
-      PipelineReport(totals: PipelineTotals(name: name, sinks: sinks), queues: sinks.map { _ in QueueStatus() }))
+      PipelineReport(totals: PipelineTotals(name: name, sinks: sinks), queues: sinks.map { _ in QueueGauges() }))
   }
 
   func update(_ change: (inout PipelineReport) -> Void) { latest.withLock { change(&$0) } }

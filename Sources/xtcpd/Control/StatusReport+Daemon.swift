@@ -67,7 +67,7 @@ extension StatusReport.Pipeline {
 }
 
 extension StatusReport.Sink {
-  fileprivate init(_ report: SinkReport, _ queue: QueueStatus) {
+  fileprivate init(_ report: SinkReport, _ queue: QueueGauges) {
     var problem: String?
     if case .failing(let reason) = report.state { problem = LogOutput.redacted(reason) }
     self.init(
@@ -82,9 +82,9 @@ extension StatusReport.Sink {
 
 extension PipelineStatus {
   /// Each sink with its queue.
-  var sinks: [(report: SinkReport, queue: QueueStatus)] {
+  var sinks: [(report: SinkReport, queue: QueueGauges)] {
     totals.sinks.enumerated().map { index, report in
-      (report, queues.indices.contains(index) ? queues[index] : QueueStatus())
+      (report, queues.indices.contains(index) ? queues[index] : QueueGauges())
     }
   }
 }

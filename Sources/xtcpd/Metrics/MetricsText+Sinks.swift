@@ -50,14 +50,14 @@ extension MetricsText {
 
   private static func sink(
     _ name: String, _ kind: MetricFamily.Kind, by labels: [String] = [], _ help: String,
-    _ write: @escaping @Sendable (SinkReport, QueueStatus, [(String, String)], inout Exposition) -> Void
+    _ write: @escaping @Sendable (SinkReport, QueueGauges, [(String, String)], inout Exposition) -> Void
   ) -> MetricFamily {
     MetricFamily(name, kind, by: ["pipeline", "sink"] + labels, help) { scrape, out in
       eachSink(scrape) { write($0, $1, $2, &out) }
     }
   }
 
-  private static func eachSink(_ scrape: Scrape, _ body: (SinkReport, QueueStatus, [(String, String)]) -> Void) {
+  private static func eachSink(_ scrape: Scrape, _ body: (SinkReport, QueueGauges, [(String, String)]) -> Void) {
     for pipeline in scrape.status.pipelines {
       for (sink, queue) in pipeline.sinks {
         body(sink, queue, [("pipeline", pipeline.name), ("sink", sink.name)])
