@@ -10,7 +10,7 @@ import pytest
 import bed
 import daemon
 
-SECONDS = int(os.environ.get("CHURN_SECONDS", "10"))
+SECONDS = int(os.environ.get("CHURN_SECONDS", "8"))
 RATE, LIFETIME_MS = 50, 350
 
 
