@@ -134,7 +134,7 @@ final class EventLoop {
   private func sleep() throws(SystemError) {
     let isBusy = running.contains { $0.isDue || $0.port.hasPending } || retirements.contains { $0.isBusy }
     var deadline = isBusy ? 0 : Int64.max
-    for retirement in retirements { deadline = min(deadline, retirement.nextDeadline) }
+    for retirement in retirements { deadline = min(deadline, retirement.deadline) }
     for adjustment in adjustments { deadline = min(deadline, adjustment.interruptAt) }
     if let drainUntil { deadline = min(deadline, drainUntil) }
     try poller.wait(until: deadline == .max ? nil : MonotonicTime(nanoseconds: deadline)) { token, _ in

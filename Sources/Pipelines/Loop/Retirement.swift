@@ -56,5 +56,4 @@ struct Retirement {
   var deadline: Int64
 
   var isBusy: Bool { pipeline.isDue || pipeline.port.hasPending }
-  var nextDeadline: Int64 { deadline }
 }
