@@ -25,6 +25,18 @@ ssize_t clinux_write_nowait(int fd, const void *bytes, size_t count) {
   return pwritev2(fd, &vector, 1, -1, RWF_NOWAIT);
 }
 
+int clinux_send_datagrams(int fd, const struct iovec *datagrams, size_t count) {
+  enum { most = 64 };
+  struct mmsghdr messages[most];
+  if (count > most) count = most;
+  memset(messages, 0, count * sizeof *messages);
+  for (size_t i = 0; i < count; i++) {
+    messages[i].msg_hdr.msg_iov = (struct iovec *)&datagrams[i];
+    messages[i].msg_hdr.msg_iovlen = 1;
+  }
+  return sendmmsg(fd, messages, (unsigned)count, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 int clinux_name_thread(const char *name) { return pthread_setname_np(pthread_self(), name); }
 
 static int get_limit(int resource, uint64_t *soft, uint64_t *hard) {

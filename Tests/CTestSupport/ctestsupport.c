@@ -4,6 +4,7 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
@@ -87,6 +88,8 @@ int ctest_spawn_in_namespace(void) {
   if (unshare(CLONE_NEWNET) != 0) _exit(1);
   for (;;) pause();
 }
+
+int ctest_map_large_allocations(void) { return mallopt(M_MMAP_THRESHOLD, 64 << 10) == 1 ? 0 : -1; }
 
 uint64_t ctest_device(uint32_t major, uint32_t minor) { return makedev(major, minor); }
 

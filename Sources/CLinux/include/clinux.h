@@ -9,6 +9,7 @@
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 /// setns(2) into a network namespace. Returns 0, or -1 with errno set.
 int clinux_setns_net(int fd);
@@ -25,6 +26,10 @@ const char *clinux_errno_name(int code);
 /// pwritev2(2) at the current position with RWF_NOWAIT: -1 and EAGAIN instead of blocking, EOPNOTSUPP where the file
 /// cannot tell.
 ssize_t clinux_write_nowait(int fd, const void *bytes, size_t count);
+
+/// sendmmsg(2), without waiting, on a connected socket: the first of the datagrams, at most 64. Returns how many were
+/// taken, or -1 with errno set if none was.
+int clinux_send_datagrams(int fd, const struct iovec *datagrams, size_t count);
 
 /// pthread_setname_np(3) on the calling thread; `name` has at most 15 bytes.
 int clinux_name_thread(const char *name);
@@ -48,5 +53,10 @@ int clinux_peer_credentials(int fd, int32_t *pid, uint32_t *uid, uint32_t *gid);
 /// SO_PEERGROUPS of a connected Unix socket, unix(7): the supplementary groups of its peer. Returns how many were written, or -1
 /// with errno set; ERANGE if there are more than `capacity`.
 int clinux_peer_groups(int fd, uint32_t *groups, int capacity);
+
+/// The CRC-32C of bytes behind those of which `crc` is one; 0 to begin with.
+uint32_t clinux_crc32c(uint32_t crc, const void *_Nullable bytes, size_t count);
+/// The same without the processor's instruction, for tests.
+uint32_t clinux_crc32c_by_table(uint32_t crc, const void *_Nullable bytes, size_t count);
 
 #endif

@@ -2,11 +2,11 @@ import Glibc
 
 /// A file that is appended to under a path that others may rename, remove or replace, as log rotation does.
 public struct AppendFile: ~Copyable {
-  public let path: String
+  public private(set) var path: String
   private let mode: UInt32
   private var descriptor: Descriptor
   /// The path for lstat(2): asking whether the file was replaced allocates nothing.
-  private let entrance: CStrings
+  private var entrance: CStrings
 
   /// Opens or creates the file, see `openAppend`.
   public init(path: String, mode: UInt32 = 0o640) throws(FileError) {
@@ -41,6 +41,14 @@ public struct AppendFile: ~Copyable {
     guard byteCount > 0, size != nil else { return nil }
     let copy = fcntl(descriptor.raw, F_DUPFD_CLOEXEC, 0)
     return copy < 0 ? nil : TornTail(Descriptor(owning: copy), byteCount: byteCount, size: sizeWhenTorn)
+  }
+
+  /// Goes on with another path, whose folders are made if they are missing. After an error the old file stays open.
+  public mutating func move(to path: String) throws(FileError) {
+    try FileRotation.makeFolders(for: path)
+    descriptor = try openAppend(path: path, mode: mode)
+    self.path = path
+    entrance = CStrings([Array(path.utf8)])
   }
 
   /// Goes on with what the path names now, which is created if need be. After an error the old file stays open.

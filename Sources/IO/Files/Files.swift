@@ -40,6 +40,14 @@ public func openAppend(path: String, mode: UInt32 = 0o640) throws(FileError) -> 
   return descriptor
 }
 
+/// Makes a file that is not there; what is written goes to its end.
+public func openNew(path: String, mode: UInt32) throws(FileError) -> Descriptor {
+  let flags = O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
+  let raw = retryingOnInterrupt { open(path, flags, mode_t(mode)) }
+  guard raw >= 0 else { throw .system(SystemError.last("open", context: path)) }
+  return Descriptor(owning: raw)
+}
+
 private func isSymbolicLink(_ path: String) -> Bool { fileType(path) == S_IFLNK }
 private func isNamedPipe(_ path: String) -> Bool { fileType(path) == S_IFIFO }
 

@@ -1,5 +1,7 @@
 internal import CLiburing
 
+import Glibc
+
 /// What a port remembers of an operation in flight: the context of an SQE, or of a call that is to be made.
 struct Operation {
   /// Counts the uses of this slot; part of the token, so that a stale token matches nothing.
@@ -9,6 +11,20 @@ struct Operation {
   var owner: UInt32 = 0
   var descriptor: Int32 = -1
   var bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+  /// Memory that is filled by what is read or received.
+  var memory = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+  /// Several pieces to send at once; the kernel reads it here.
+  var message = msghdr()
+  var datagrams = UnsafeBufferPointer<iovec>(start: nil, count: 0)
+  /// Datagrams that the kernel has taken.
+  var sent: Int32 = 0
+  /// The positive errno value that ended a part of the operation.
+  var stoppedBy: Int32 = 0
+  /// What is polled for, and, from epoll, what was found.
+  var interest = Poller.Interest()
+  var found = Poller.Interest()
+  /// Where in a file.
+  var offset: Int64 = 0
   /// A timer's moment, in the form that the kernel reads from the SQE's address at submission.
   var deadline = __kernel_timespec()
   /// Somebody wants it ended.
@@ -23,9 +39,13 @@ struct Operation {
   var previous = OperationList.end
   var isRegistered = false
   var wasWoken = false
+  var isConnecting = false
   var target = WriteTarget.stream
 
-  enum Place: UInt8 { case none, ready, readable, writable, timer }
+  enum Place: UInt8 { case none, ready, readable, writable, polled, timer }
+
+  /// Datagrams that were taken, or why none was.
+  var takenDatagrams: Int32 { sent > 0 ? sent : -stoppedBy }
 }
 
 /// The operations pool. While an operation is in flight nobody holds its lease: it is entrusted to the kernel, which
@@ -74,11 +94,28 @@ struct OperationTable: ~Copyable {
 }
 
 extension OperationToken {
+  private static let indexBits = 20
+  private static let indexMask = UInt32(1) << indexBits - 1
+  /// Slots that a token can name.
+  static let mostOperations = 1 << indexBits
+  /// Linked SQEs of one operation that can be told apart.
+  static let mostSteps = 1 << (32 - indexBits) - 1
+
   /// The token as `user_data` of an SQE, or as `data` of an epoll event.
   var packed: UInt64 { UInt64(generation) << 32 | UInt64(index) }
 
   init(packed: UInt64) {
-    self.init(index: UInt32(truncatingIfNeeded: packed), generation: UInt32(truncatingIfNeeded: packed >> 32))
+    self.init(
+      index: UInt32(truncatingIfNeeded: packed) & Self.indexMask,
+      generation: UInt32(truncatingIfNeeded: packed >> 32))
+  }
+
+  /// `user_data` of the SQE that is the operation's `step`th, counted from 1; 0 is `packed`.
+  func packed(step: Int) -> UInt64 { packed | UInt64(step) << Self.indexBits }
+
+  /// Which SQE of its operation `user_data` names.
+  static func step(ofPacked packed: UInt64) -> Int {
+    Int(UInt32(truncatingIfNeeded: packed) >> UInt32(indexBits))
   }
 }
 

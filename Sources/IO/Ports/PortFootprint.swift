@@ -18,8 +18,8 @@ public struct PortFootprint: Equatable, Sendable {
     let ring = choice == .syscall ? 0 : Self.ring(options)
     memory = buffers + operations + ring
     lockedMemory = ring
-    // A ring is one descriptor; plain calls have two epoll sets and a timer.
-    descriptors = choice == .ioUring ? 1 : 3
+    // A ring is one descriptor; plain calls have three epoll sets and a timer.
+    descriptors = choice == .ioUring ? 1 : 4
   }
 
   /// Bytes a pool's slot costs beside its element: the index in the stack of free ones, and its holders.

@@ -91,6 +91,10 @@ struct Ring: ~Copyable {
   /// An SQE to fill in, or `nil` if the queue is full. An SQE that was returned will be submitted.
   func nextEntry() -> UnsafeMutablePointer<io_uring_sqe>? { io_uring_get_sqe(ring) }
 
+  /// SQEs that `nextEntry` would give now, and after everything has been submitted.
+  var room: Int { Int(io_uring_sq_space_left(ring)) }
+  var capacity: Int { Int(ring.pointee.sq.ring_entries) }
+
   /// SQEs that the kernel has not taken yet.
   var unsubmitted: UInt32 { io_uring_sq_ready(ring) }
 

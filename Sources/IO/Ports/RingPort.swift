@@ -8,16 +8,16 @@ public final class RingPort: Port {
   private static let cancellation = UInt64.max - 1
   private static let scratchSize = 128
 
-  private let ring: Ring
-  private let offloadsSends: Bool
-  private let operations: OperationTable
+  let ring: Ring
+  let offloadsSends: Bool
+  let operations: OperationTable
   private let buffers: ReceiveBufferPool
   private let scratch: UnsafeMutableBufferPointer<Ring.Event>
   /// Cancellations that found no SQE and are still owed.
   private var owedCancellations = 0
   /// A failure inside a start, told by the next `submit()`.
   private var failure: SystemError?
-  private var isTornDown = false
+  private(set) var isTornDown = false
 
   /// Sets up the ring, its buffers and its slots on the calling thread.
   public init(_ options: PortOptions) throws(PortError) {
@@ -55,39 +55,7 @@ public final class RingPort: Port {
     try ring.limitWorkers(bounded: files, unbounded: others)
   }
 
-  // MARK: Starting operations
-
-  public func send(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, owner: UInt32) -> OperationToken? {
-    start(.send, descriptor, owner: owner) { entry, _ in
-      io_uring_prep_send(entry, descriptor, bytes.baseAddress, bytes.count, KernelConstant.MSG_NOSIGNAL)
-      if offloadsSends { entry.pointee.flags |= UInt8(1 << IOSQE_ASYNC_BIT) }
-    }
-  }
-
-  public func receive(_ descriptor: Int32, owner: UInt32) -> OperationToken? {
-    start(.receive, descriptor, owner: owner) { entry, _ in
-      io_uring_prep_recv_multishot(entry, descriptor, nil, 0, KernelConstant.MSG_TRUNC)
-      entry.pointee.flags |= UInt8(1 << IOSQE_BUFFER_SELECT_BIT)
-      entry.pointee.buf_group = Ring.bufferGroup
-    }
-  }
-
-  public func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, owner: UInt32) -> OperationToken? {
-    start(.write, descriptor, owner: owner) { entry, _ in
-      // Offset -1 is the current position; the kernel itself clips the length (MAX_RW_COUNT).
-      io_uring_prep_write(entry, descriptor, bytes.baseAddress, UInt32(clamping: bytes.count), .max)
-    }
-  }
-
-  public func timer(at deadline: MonotonicTime, owner: UInt32) -> OperationToken? {
-    start(.timer, -1, owner: owner) { entry, operation in
-      let nanoseconds = max(0, deadline.nanoseconds)
-      operation.pointee.deadline.tv_sec = nanoseconds / 1_000_000_000
-      operation.pointee.deadline.tv_nsec = nanoseconds % 1_000_000_000
-      let address = UnsafeMutableRawPointer(operation) + (MemoryLayout<Operation>.offset(of: \.deadline) ?? 0)
-      io_uring_prep_timeout(entry, address.assumingMemoryBound(to: __kernel_timespec.self), 0, IORING_TIMEOUT_ABS)
-    }
-  }
+  // MARK: Starting and cancelling; the operations themselves are in RingPort+Operations.swift
 
   public func cancel(_ token: OperationToken) {
     guard let operation = operations.find(token), !operation.pointee.isCancelled else { return }
@@ -99,7 +67,7 @@ public final class RingPort: Port {
   }
 
   @inline(__always)
-  private func start(
+  func start(
     _ kind: OperationKind, _ descriptor: Int32, owner: UInt32,
     _ prepare: (UnsafeMutablePointer<io_uring_sqe>, UnsafeMutablePointer<Operation>) -> Void
   ) -> OperationToken? {
@@ -115,7 +83,7 @@ public final class RingPort: Port {
   }
 
   /// An SQE; if the queue is full, what is in it is submitted first.
-  private func nextEntry() -> UnsafeMutablePointer<io_uring_sqe>? {
+  func nextEntry() -> UnsafeMutablePointer<io_uring_sqe>? {
     if let entry = ring.nextEntry() { return entry }
     flush()
     return ring.nextEntry()
@@ -139,7 +107,7 @@ public final class RingPort: Port {
 
   /// Submits. What passes (a signal, memory pressure, completions that must be reaped first) leaves the SQEs queued for
   /// the next time.
-  private func flush() {
+  func flush() {
     let code = -ring.submit()
     if code > 0, code != EINTR, code != EAGAIN, code != EBUSY { failure = SystemError("io_uring_enter", errno: code) }
   }
@@ -176,17 +144,18 @@ public final class RingPort: Port {
       if let index = event.bufferIndex { buffers.release(index) }
       return false
     }
-    let (kind, owner) = (operation.pointee.kind, operation.pointee.owner)
+    if operation.pointee.kind == .sendDatagrams, goesOn(token.index, after: event) { return false }
+    let (kind, owner, result) = (operation.pointee.kind, operation.pointee.owner, operation.pointee.result(of: event))
+    let stoppedBy = kind == .sendDatagrams && result >= 0 ? operation.pointee.stoppedBy : 0
     if !event.hasMore {
       if operation.pointee.owesCancellation { owedCancellations -= 1 }
       operations.end(token.index)
     }
-    if kind == .receive, event.result == -ENOBUFS { buffers.countWait() }
+    if kind == .receive, result == -ENOBUFS { buffers.countWait() }
     body(
       Completion(
-        kind: kind, token: token, owner: owner, result: kind == .timer && event.result == -ETIME ? 0 : event.result,
-        isFinal: !event.hasMore, completedAt: event.completedAt,
-        buffer: datagram(of: event)))
+        kind: kind, token: token, owner: owner, result: result, stoppedBy: stoppedBy, isFinal: !event.hasMore,
+        completedAt: event.completedAt, buffer: datagram(of: event)))
     return true
   }
 

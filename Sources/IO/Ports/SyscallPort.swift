@@ -1,4 +1,3 @@
-internal import CLinux
 import Glibc
 
 /// The port over epoll and plain calls. Operations wait in a list of those that may be tried and are tried in turn by
@@ -35,21 +34,55 @@ public final class SyscallPort: Port {
   // MARK: Starting operations
 
   public func send(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, owner: UInt32) -> OperationToken? {
-    guard let index = operations.begin(.send, descriptor, owner: owner) else { return nil }
-    operations[index].pointee.bytes = bytes
-    return enqueue(index)
+    start(.send, descriptor, owner: owner) { $0.bytes = bytes }
+  }
+
+  public func send(_ descriptor: Int32, _ pieces: UnsafeBufferPointer<iovec>, owner: UInt32) -> OperationToken? {
+    start(.send, descriptor, owner: owner) { $0.setMessage(pieces) }
+  }
+
+  public func sendDatagrams(
+    _ descriptor: Int32, _ datagrams: UnsafeBufferPointer<iovec>, owner: UInt32
+  ) -> OperationToken? {
+    start(.sendDatagrams, descriptor, owner: owner) { $0.datagrams = datagrams }
+  }
+
+  public func connect(_ descriptor: Int32, _ address: SocketAddress, owner: UInt32) -> OperationToken? {
+    start(.connect, descriptor, owner: owner) { $0.beginConnect(address) }
   }
 
   public func receive(_ descriptor: Int32, owner: UInt32) -> OperationToken? {
-    guard let index = operations.begin(.receive, descriptor, owner: owner) else { return nil }
-    return enqueue(index)
+    start(.receive, descriptor, owner: owner) { _ in }
+  }
+
+  public func receive(
+    _ descriptor: Int32, into memory: UnsafeMutableRawBufferPointer, owner: UInt32
+  ) -> OperationToken? {
+    start(.receiveInto, descriptor, owner: owner) { $0.memory = memory }
   }
 
   public func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, owner: UInt32) -> OperationToken? {
-    guard let index = operations.begin(.write, descriptor, owner: owner) else { return nil }
-    operations[index].pointee.bytes = bytes
-    operations[index].pointee.target = WriteTarget(of: descriptor)
-    return enqueue(index)
+    start(.write, descriptor, owner: owner) { operation in
+      operation.bytes = bytes
+      operation.target = WriteTarget(of: descriptor)
+    }
+  }
+
+  public func read(
+    _ descriptor: Int32, into memory: UnsafeMutableRawBufferPointer, offset: Int64, owner: UInt32
+  ) -> OperationToken? {
+    start(.read, descriptor, owner: owner) { operation in
+      operation.memory = memory
+      operation.offset = offset
+    }
+  }
+
+  public func synchronize(_ descriptor: Int32, owner: UInt32) -> OperationToken? {
+    start(.synchronize, descriptor, owner: owner) { _ in }
+  }
+
+  public func poll(_ descriptor: Int32, _ interest: Poller.Interest, owner: UInt32) -> OperationToken? {
+    start(.poll, descriptor, owner: owner) { $0.interest = interest }
   }
 
   public func timer(at deadline: MonotonicTime, owner: UInt32) -> OperationToken? {
@@ -65,7 +98,12 @@ public final class SyscallPort: Port {
     if operation.pointee.place != .ready { makeReady(token.index) }
   }
 
-  private func enqueue(_ index: UInt32) -> OperationToken {
+  @inline(__always)
+  private func start(
+    _ kind: OperationKind, _ descriptor: Int32, owner: UInt32, _ prepare: (inout Operation) -> Void
+  ) -> OperationToken? {
+    guard let index = operations.begin(kind, descriptor, owner: owner) else { return nil }
+    prepare(&operations[index].pointee)
     makeReady(index)
     return operations.token(of: index)
   }
@@ -95,11 +133,15 @@ public final class SyscallPort: Port {
   /// Moves what epoll and the timer report to the list of those that may be tried.
   private func collectReady() throws(SystemError) {
     guard operations.inFlight > 0 else { return }
-    let timeIsUp = try readiness.collect { packed in
-      guard let operation = operations.find(OperationToken(packed: packed)) else { return }
-      guard operation.pointee.place == .readable || operation.pointee.place == .writable else { return }
-      operation.pointee.wasWoken = true
-      makeReady(UInt32(truncatingIfNeeded: packed))
+    let timeIsUp = try readiness.collect { packed, found in
+      let token = OperationToken(packed: packed)
+      guard let operation = operations.find(token) else { return }
+      switch operation.pointee.place {
+      case .readable, .writable: operation.pointee.wasWoken = true
+      case .polled: operation.pointee.found = found
+      case .none, .ready, .timer: return
+      }
+      makeReady(token.index)
     }
     if timeIsUp { timers.expire(in: operations) { makeReady($0) } }
   }
@@ -116,13 +158,41 @@ public final class SyscallPort: Port {
       finish(index, result: 0, body)
       return true
     case .receive: return attemptReceive(index, body)
-    case .send, .write:
+    case .receiveInto:
+      let result = operation.pointee.receive()
+      if result == -EAGAIN { return wait(index, for: .readable, body) }
+      finish(index, result: result, body)
+      return true
+    case .poll:
+      guard operation.pointee.found != [] else { return wait(index, for: .polled, body) }
+      finish(index, result: Int32(bitPattern: operation.pointee.found.rawValue), body)
+      return true
+    case .read, .synchronize:
+      finish(index, result: operation.pointee.accessFile(), body)
+      return true
+    case .sendDatagrams: return attemptDatagrams(index, body)
+    case .send, .write, .connect:
       let result = operation.pointee.transmit()
       operation.pointee.wasWoken = false
-      if result == -EAGAIN { return wait(index, for: .writable, body) }
+      // A Unix socket that cannot connect now gives no sign when it can.
+      let mayWait = operation.pointee.kind != .connect || operation.pointee.isConnecting
+      if result == -EAGAIN, mayWait { return wait(index, for: .writable, body) }
       finish(index, result: result, body)
       return true
     }
+  }
+
+  /// Sends some; the rest in a later turn, so that no descriptor starves another.
+  private func attemptDatagrams(_ index: UInt32, _ body: (consuming Completion) -> Void) -> Bool {
+    let operation = operations[index]
+    let result = operation.pointee.transmit()
+    if result == -EAGAIN { return wait(index, for: .writable, body) }
+    if result >= 0, Int(result) < operation.pointee.datagrams.count {
+      makeReady(index)
+      return false
+    }
+    finish(index, result: result, body)
+    return true
   }
 
   private func attemptReceive(_ index: UInt32, _ body: (consuming Completion) -> Void) -> Bool {
@@ -165,6 +235,10 @@ public final class SyscallPort: Port {
       makeReady(index)
       return false
     }
+    if code == EPERM, operation.pointee.kind == .poll {
+      finish(index, result: Int32(bitPattern: operation.pointee.interest.readyOfFile.rawValue), body)
+      return true
+    }
     finish(index, result: -code, body)
     return true
   }
@@ -173,10 +247,13 @@ public final class SyscallPort: Port {
     let operation = operations[index]
     readiness.forget(operation)
     let (kind, owner, token) = (operation.pointee.kind, operation.pointee.owner, operations.token(of: index))
+    // Datagrams that were taken count more than what kept the rest back.
+    let sent = kind == .sendDatagrams && operation.pointee.sent > 0 ? operation.pointee.sent : nil
     operations.end(index)
     body(
       Completion(
-        kind: kind, token: token, owner: owner, result: result, isFinal: true, completedAt: wallClockNanoseconds()))
+        kind: kind, token: token, owner: owner, result: sent ?? result,
+        stoppedBy: sent == nil ? 0 : max(0, -result), isFinal: true, completedAt: wallClockNanoseconds()))
   }
 
   @discardableResult

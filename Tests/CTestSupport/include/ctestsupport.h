@@ -31,6 +31,8 @@ int ctest_limit_address_space(uint64_t limit);
 int ctest_open_terminal(int *near, int *far);
 /// A process that lives in a network namespace of its own until it is killed. Returns its number, or -1.
 int ctest_spawn_in_namespace(void);
+/// Memory of 64 KiB and more is mapped when it is allocated and unmapped when it is freed, so that it can be measured.
+int ctest_map_large_allocations(void);
 /// A device number as stat(2) gives it, makedev(3).
 uint64_t ctest_device(uint32_t major, uint32_t minor);
 
