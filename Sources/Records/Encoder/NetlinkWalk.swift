@@ -146,4 +146,17 @@ struct BatchTail {
   let limit: UnsafeMutableRawPointer
   var rows: Int
   let rowLimit: Int
+  /// Where the first row begins.
+  let body: UnsafeMutableRawPointer
+  /// Where each row's end is noted, if anybody wants to know.
+  let marks: UnsafeMutableRawPointer?
+
+  /// Notes the end of the row that was just written, and its socket's cookie.
+  @inline(__always)
+  func mark(_ marks: UnsafeMutableRawPointer, end: UnsafeMutableRawPointer, of socket: SocketMessage) {
+    let place = marks + rows &* 16
+    let cookie = socket.payload.loadUnaligned(fromByteOffset: NetlinkSize.cookieOffset, as: UInt64.self)
+    place.storeBytes(of: UInt64(UInt32(truncatingIfNeeded: end - body)), as: UInt64.self)
+    place.storeBytes(of: cookie, toByteOffset: 8, as: UInt64.self)
+  }
 }

@@ -187,11 +187,13 @@ public struct RecordEncoder: ~Copyable {
   ///   - timestamp: `timestamp_ns` of its rows, ns since 1970.
   ///   - prefix: what `encodePrefix` wrote for this dump.
   ///   - memory: the batch. `end` and `rows` grow with every row; `rows` never beyond `rowLimit`.
+  ///   - marks: 16 bytes for each of `rowLimit` rows, 8-aligned, or nil: for each row its end (u32, bytes behind `batchHeadroom`),
+  ///     four zero bytes, and the socket's cookie (u64) are written there.
   ///   - tally: grows by what became of each message.
   public mutating func transcode(
     _ datagram: UnsafeRawBufferPointer, position: inout Int, sequence: UInt32, selection: RowSelection,
     timestamp: Int64, prefix: UnsafeRawBufferPointer, into memory: UnsafeMutableRawBufferPointer, end: inout Int,
-    rows: inout Int, rowLimit: Int, tally: inout RowTally
+    rows: inout Int, rowLimit: Int, marks: UnsafeMutableRawPointer? = nil, tally: inout RowTally
   ) -> TranscodeStop {
     guard let base = memory.baseAddress else { return .batchFull }
     var walk = NetlinkWalk(
@@ -199,7 +201,7 @@ public struct RecordEncoder: ~Copyable {
       attributes: selection.attributes.intersection(attributes).rawValue)
     var batch = BatchTail(
       cursor: base + end, limit: base + max(end, memory.count - Self.batchTailroom - maximumRowBytes + 1), rows: rows,
-      rowLimit: rowLimit)
+      rowLimit: rowLimit, body: base + Self.batchHeadroom, marks: marks)
     // The walk reads the filter through a pointer.
     let stop = withExtendedLifetime(selection.filter) {
       run(&walk, &batch, timestamp: timestamp, prefix: prefix, tally: &tally)
@@ -267,6 +269,7 @@ public struct RecordEncoder: ~Copyable {
         starts: index.starts, lengths: index.lengths, present: index.present, accurateECN: accurateECN)
       writer.writeRow(sources, prefix: prefix)
       walk.advance()
+      if let marks = batch.marks { batch.mark(marks, end: writer.format.cursor, of: socket) }
       batch.rows &+= 1
       counts.reported &+= 1
       counts.encoded &+= 1

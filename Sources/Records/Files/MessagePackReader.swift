@@ -104,6 +104,7 @@ extension RestoredRow {
     return reader.position
   }
 
-  private static let fieldsByName: [String: FieldDescription] = Dictionary(
-    RecordSchema.fields.map { ($0.name.description, $0) }, uniquingKeysWith: { first, _ in first })
+  private static let fieldsByName: [String: FieldPlace] = Dictionary(
+    RecordSchema.fields.enumerated().map { ($1.name.description, FieldPlace($1, at: $0)) },
+    uniquingKeysWith: { first, _ in first })
 }

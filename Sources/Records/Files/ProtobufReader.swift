@@ -22,7 +22,46 @@ struct ProtobufReader {
   var isAtEnd: Bool { position >= end }
 
   /// The next field and its number, nil at the end.
+  @inline(__always)
   mutating func next() throws(RecordFileError) -> (number: UInt32, value: WireValue)? {
+    if let number = nextNumber() { return number }
+    return try checkedNext()
+  }
+
+  /// A number of field and value that are not long, where no end is near: most fields of a row.
+  @inline(__always)
+  private mutating func nextNumber() -> (number: UInt32, value: WireValue)? {
+    guard end &- position >= 16, let start = file.baseAddress else { return nil }
+    let head = UInt32(littleEndian: start.loadUnaligned(fromByteOffset: position, as: UInt32.self))
+    let tag: UInt32
+    let size: Int
+    if head & 0x80 == 0 {
+      tag = head & 0x7f
+      size = 1
+    } else if head & 0x8000 == 0 {
+      tag = head & 0x7f | head >> 1 & 0x3f80
+      size = 2
+    } else if head & 0x80_0000 == 0 {
+      tag = head & 0x7f | head >> 1 & 0x3f80 | head >> 2 & 0x1f_c000
+      size = 3
+    } else {
+      return nil
+    }
+    guard tag & 7 == 0, tag >= 8 else { return nil }
+    var word = UInt64(littleEndian: start.loadUnaligned(fromByteOffset: position &+ size, as: UInt64.self))
+    // The lowest byte without its upper bit is the last one; eight bytes hold numbers of 56 bits.
+    let ends = ~word & 0x8080_8080_8080_8080
+    guard ends != 0 else { return nil }
+    word &= (ends ^ (ends &- 1)) & 0x7f7f_7f7f_7f7f_7f7f
+    // Groups of seven bits move together: pairs, then fours, then all eight.
+    word = word & 0x007f_007f_007f_007f | (word & 0x7f00_7f00_7f00_7f00) >> 1
+    word = word & 0x0000_3fff_0000_3fff | (word & 0x3fff_0000_3fff_0000) >> 2
+    word = word & 0x0000_0000_0fff_ffff | (word & 0x0fff_ffff_0000_0000) >> 4
+    position &+= size &+ (ends.trailingZeroBitCount &+ 1) / 8
+    return (tag >> 3, .number(word))
+  }
+
+  private mutating func checkedNext() throws(RecordFileError) -> (number: UInt32, value: WireValue)? {
     if isAtEnd { return nil }
     let start = position
     let tag = try varint()
@@ -75,6 +114,39 @@ struct ProtobufReader {
   }
 }
 
+/// Where the rows of a file or batch are: `XtcpFlatRecord`s, each behind its length, or in Envelopes behind theirs.
+struct ProtobufRows {
+  private let file: UnsafeRawBufferPointer
+  private let isEnvelope: Bool
+  private var outer: ProtobufReader
+  private var envelope: ProtobufReader
+
+  init(_ file: UnsafeRawBufferPointer, isEnvelope: Bool) {
+    self.file = file
+    self.isEnvelope = isEnvelope
+    outer = ProtobufReader(file, 0..<file.count)
+    envelope = ProtobufReader(file, 0..<0)
+  }
+
+  /// The range of the next row, nil at the end.
+  mutating func next() throws(RecordFileError) -> Range<Int>? {
+    if !isEnvelope { return outer.isAtEnd ? nil : try outer.delimited() }
+    while true {
+      while let field = try envelope.next() {
+        guard field.number == Self.rowNumber else { continue }
+        guard case .bytes(let bytes) = field.value else {
+          throw RecordFileError(offset: envelope.position, reason: "row of an Envelope is no message")
+        }
+        return (envelope.position - bytes.count)..<envelope.position
+      }
+      if outer.isAtEnd { return nil }
+      envelope = ProtobufReader(file, try outer.delimited())
+    }
+  }
+
+  private static let rowNumber: UInt32 = 10
+}
+
 extension RestoredRow {
   /// Reads one `XtcpFlatRecord`; numbers this program does not know are passed over.
   mutating func read(
@@ -85,7 +157,7 @@ extension RestoredRow {
     while true {
       let start = reader.position
       guard let entry = try reader.next() else { break }
-      guard let field = Self.field(entry.number) else { continue }
+      guard let field = place(entry.number) else { continue }
       let isTaken: Bool
       switch entry.value {
       case .number(let value): isTaken = set(field, value)
@@ -94,18 +166,5 @@ extension RestoredRow {
       guard isTaken else { throw RecordFileError(offset: start, reason: "\(field.name) holds no such value") }
     }
     if let reason = finish() { throw RecordFileError(offset: range.lowerBound, reason: reason) }
-  }
-
-  /// Fields by protobuf number; -1 where there is none.
-  private static let positions: [Int16] = {
-    let last = RecordSchema.fieldsByNumber.last.map { Int($0.number) } ?? 0
-    var positions = [Int16](repeating: -1, count: last + 1)
-    for (index, field) in RecordSchema.fields.enumerated() { positions[Int(field.number)] = Int16(clamping: index) }
-    return positions
-  }()
-
-  private static func field(_ number: UInt32) -> FieldDescription? {
-    guard number < UInt32(positions.count), positions[Int(number)] >= 0 else { return nil }
-    return RecordSchema.fields[Int(positions[Int(number)])]
   }
 }

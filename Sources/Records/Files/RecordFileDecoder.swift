@@ -65,8 +65,8 @@ public struct RecordFileDecoder: ~Copyable {
     var failure: RecordFileError?
     do throws(RecordFileError) {
       switch kind {
-      case .protobufList: try decodeEnvelopes(file, &encoder, &batch, sink)
-      case .protobuf: try decodeMessages(file, &encoder, &batch, sink)
+      case .protobufList: try decodeMessages(file, isEnvelope: true, &encoder, &batch, sink)
+      case .protobuf: try decodeMessages(file, isEnvelope: false, &encoder, &batch, sink)
       case .msgpack: try decodeMaps(file, &encoder, &batch, sink)
       case .capture: try decodeCapture(file, &encoder, &batch, sink)
       }
@@ -78,32 +78,13 @@ public struct RecordFileDecoder: ~Copyable {
     return batch.shipped
   }
 
-  private mutating func decodeEnvelopes(
-    _ file: UnsafeRawBufferPointer, _ encoder: inout RecordEncoder, _ batch: inout DecodedBatch,
-    _ sink: (UnsafeRawBufferPointer) -> Bool
-  ) throws(RecordFileError) {
-    var outer = ProtobufReader(file, 0..<file.count)
-    while !outer.isAtEnd {
-      var envelope = ProtobufReader(file, try outer.delimited())
-      while let field = try envelope.next() {
-        guard field.number == 10 else { continue }
-        guard case .bytes(let bytes) = field.value else {
-          throw RecordFileError(offset: envelope.position, reason: "row of an Envelope is no message")
-        }
-        let end = envelope.position
-        try row.read(protobuf: file, (end - bytes.count)..<end)
-        guard batch.append(row, encoder, sink) else { return }
-      }
-    }
-  }
-
   private mutating func decodeMessages(
-    _ file: UnsafeRawBufferPointer, _ encoder: inout RecordEncoder, _ batch: inout DecodedBatch,
+    _ file: UnsafeRawBufferPointer, isEnvelope: Bool, _ encoder: inout RecordEncoder, _ batch: inout DecodedBatch,
     _ sink: (UnsafeRawBufferPointer) -> Bool
   ) throws(RecordFileError) {
-    var reader = ProtobufReader(file, 0..<file.count)
-    while !reader.isAtEnd {
-      try row.read(protobuf: file, try reader.delimited())
+    var rows = ProtobufRows(file, isEnvelope: isEnvelope)
+    while let range = try rows.next() {
+      try row.read(protobuf: file, range)
       guard batch.append(row, encoder, sink) else { return }
     }
   }

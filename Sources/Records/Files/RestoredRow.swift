@@ -3,18 +3,26 @@ import Glibc
 /// A row that was read from a file, put back into the shape in which the kernel sent it: one block of memory for each
 /// source. So a decoded row goes through the same encoders as a fresh one, and comes out the same.
 ///
-/// What the file says about presence (`attributes`, `tcp_info_length`) decides which blocks are there. A file without these
-/// columns, such as the predecessor's, has the sources of which it names a field.
+/// What the file says about presence (`attributes`, `tcp_info_length`) decides which blocks are there. A file without
+/// these columns, such as the predecessor's, has the sources of which it names a field.
 struct RestoredRow: ~Copyable {
   let dump = DumpBlock()
   let starts: UnsafeMutablePointer<UnsafeRawPointer>
   let lengths: UnsafeMutablePointer<Int>
   private(set) var present: UInt32 = 0
   private(set) var accurateECN = AccurateECNLayout.unknown
+  private let fillable = RecordSchema.fillableSources
 
   private let blocks: UnsafeMutableRawPointer
+  /// How many bytes of each block a row can have changed.
+  private let sizes: UnsafeMutablePointer<Int>
+  /// Every field by protobuf number.
+  private let places: UnsafeMutableBufferPointer<FieldPlace>
   /// Sources of which the file names a field.
   private var named: UInt32 = 0
+  /// Texts of the dump block that the file names, and those that are not empty, by position in `DumpBlock.Text`.
+  private var namedTexts: UInt32 = 0
+  private var filledTexts: UInt32 = 0
   private var attributes: UInt32?
   private var infoLength: Int?
   /// Where the last field of tcp_info that the file names ends.
@@ -33,11 +41,15 @@ struct RestoredRow: ~Copyable {
     blocks = .allocate(byteCount: Source.slotCount * Self.blockSize, alignment: 64)
     starts = .allocate(capacity: Source.slotCount)
     lengths = .allocate(capacity: Source.slotCount)
+    sizes = .allocate(capacity: Source.slotCount)
+    places = FieldPlace.byNumber()
     for slot in 0..<Source.slotCount {
       (starts + slot).initialize(to: UnsafeRawPointer(blocks + slot * Self.blockSize))
-      (lengths + slot).initialize(to: 0)
+      (lengths + slot).initialize(to: RecordSchema.knownLengths[slot])
+      (sizes + slot).initialize(to: max(RecordSchema.knownLengths[slot], maximumTextBytes))
     }
     starts[Int(Source.dump.rawValue)] = UnsafeRawPointer(dump.memory)
+    blocks.initializeMemory(as: UInt8.self, repeating: 0, count: Source.slotCount * Self.blockSize)
     clear()
   }
 
@@ -45,14 +57,25 @@ struct RestoredRow: ~Copyable {
     blocks.deallocate()
     starts.deallocate()
     lengths.deallocate()
+    sizes.deallocate()
+    places.deallocate()
   }
 
-  /// Forgets the row before.
+  /// Forgets the row before: what it named is zero again, except for texts, which `finish` sees to, because most are
+  /// the same in the next row.
   mutating func clear() {
-    blocks.initializeMemory(as: UInt8.self, repeating: 0, count: Source.slotCount * Self.blockSize)
-    dump.memory.initializeMemory(as: UInt8.self, repeating: 0, count: DumpBlock.Text.daemonVersion.rawValue)
-    for text in DumpBlock.Text.allCases { dump.set(text, "") }
+    var touched = named | Source.info.bit | Source.dump.bit
+    while touched != 0 {
+      let slot = touched.trailingZeroBitCount
+      touched &= touched &- 1
+      if slot == Int(Source.dump.rawValue) {
+        memset(dump.memory, 0, DumpBlock.Text.daemonVersion.rawValue)
+      } else {
+        memset(blocks + slot &* Self.blockSize, 0, sizes[slot])
+      }
+    }
     named = 0
+    namedTexts = 0
     attributes = nil
     infoLength = nil
     namedInfoEnd = 0
@@ -60,23 +83,33 @@ struct RestoredRow: ~Copyable {
     sourceAddressLength = 0
     destinationAddressLength = 0
     ecn = (0, 0, 0, 0)
-    accurateECN = .unknown
   }
 
+  @inline(__always)
   private func block(_ source: Source) -> UnsafeMutableRawPointer {
     source == .dump ? dump.memory : blocks + Int(source.rawValue) * Self.blockSize
   }
 
-  private mutating func name(_ field: FieldDescription) {
+  @inline(__always)
+  private mutating func name(_ field: FieldPlace) {
     named |= field.source.bit
-    if field.source == .info { namedInfoEnd = max(namedInfoEnd, field.offset + field.form.width) }
+    if field.source == .info { namedInfoEnd = max(namedInfoEnd, Int(field.end)) }
+  }
+
+  /// The field with this protobuf number, nil if this program knows none.
+  @inline(__always)
+  func place(_ number: UInt32) -> FieldPlace? {
+    guard number < UInt32(truncatingIfNeeded: places.count) else { return nil }
+    let place = places[Int(truncatingIfNeeded: number)]
+    return place.isKnown ? place : nil
   }
 
   // MARK: Values of the file
 
   /// A number. False if the field holds none, or the number is wider than the kernel's.
-  mutating func set(_ field: FieldDescription, _ value: UInt64) -> Bool {
-    let target = block(field.source) + field.offset
+  @inline(__always)
+  mutating func set(_ field: FieldPlace, _ value: UInt64) -> Bool {
+    let target = block(field.source) + Int(field.offset)
     switch field.form {
     case .u8, .state:
       guard let byte = UInt8(exactly: value) else { return false }
@@ -112,9 +145,9 @@ struct RestoredRow: ~Copyable {
     return true
   }
 
-  private mutating func setBits(_ field: FieldDescription, _ value: UInt64, width: UInt8, shift: UInt8) -> Bool {
+  private mutating func setBits(_ field: FieldPlace, _ value: UInt64, width: UInt8, shift: UInt8) -> Bool {
     guard value < 1 << UInt64(width) else { return false }
-    let target = block(field.source) + field.offset
+    let target = block(field.source) + Int(field.offset)
     let others = target.load(as: UInt8.self) & ~((1 << width - 1) << shift)
     target.storeBytes(of: others | UInt8(value) << shift, as: UInt8.self)
     name(field)
@@ -131,11 +164,14 @@ struct RestoredRow: ~Copyable {
   }
 
   /// Text, as UTF-8 that need not be valid. False if the field holds none, or not one like this.
-  mutating func set(_ field: FieldDescription, text: UnsafeRawBufferPointer) -> Bool {
+  mutating func set(_ field: FieldPlace, text: UnsafeRawBufferPointer) -> Bool {
     switch field.form {
     case .text:
-      guard let slot = DumpBlock.Text(rawValue: field.offset) else { return false }
-      dump.set(slot, String(decoding: text, as: UTF8.self))
+      guard let slot = DumpBlock.Text(rawValue: Int(field.offset)) else { return false }
+      let isNew = dump.set(slot, utf8: text)
+      if isNew && slot == .kernelRelease { readKernelRelease() }
+      namedTexts |= slot.bit
+      filledTexts |= slot.bit
     case .name:
       guard text.count <= maximumTextBytes else { return false }
       let target = block(field.source)
@@ -159,17 +195,17 @@ struct RestoredRow: ~Copyable {
   }
 
   /// An address as bytes in network order.
-  mutating func set(_ field: FieldDescription, address: UnsafeRawBufferPointer) -> Bool {
+  mutating func set(_ field: FieldPlace, address: UnsafeRawBufferPointer) -> Bool {
     guard field.form == .address, address.count == 4 || address.count == 16, let start = address.baseAddress else {
       return false
     }
-    (block(field.source) + field.offset).copyMemory(from: start, byteCount: address.count)
+    (block(field.source) + Int(field.offset)).copyMemory(from: start, byteCount: address.count)
     if field.offset == 8 { sourceAddressLength = address.count } else { destinationAddressLength = address.count }
     name(field)
     return true
   }
 
-  private mutating func set(_ field: FieldDescription, addressText: String) -> Bool {
+  private mutating func set(_ field: FieldPlace, addressText: String) -> Bool {
     var bytes: (UInt64, UInt64) = (0, 0)
     let isV6 = addressText.utf8.contains(UInt8(ascii: ":"))
     return withUnsafeMutableBytes(of: &bytes) { buffer in
@@ -196,10 +232,8 @@ struct RestoredRow: ~Copyable {
       guard length <= Self.longestInfo else { return "tcp_info_length \(length) is out of range" }
       lengths[Int(Source.info.rawValue)] = length
     }
-    for source in Source.allCases where source != .info && source != .congestion && source != .upperLayerProtocol {
-      lengths[Int(source.rawValue)] = RecordSchema.knownLengths[Int(source.rawValue)]
-    }
-    present &= RecordSchema.fillableSources
+    present &= fillable
+    finishTexts()
     finishName()
     finishAccurateECN()
     finishRowBlock()
@@ -222,9 +256,20 @@ struct RestoredRow: ~Copyable {
     lengths[Int(Source.congestion.rawValue)] = name.utf8CodeUnitCount
   }
 
+  private mutating func readKernelRelease() {
+    accurateECN = AccurateECNLayout(kernelRelease: dump.text(.kernelRelease))
+  }
+
+  /// Empties the texts that only rows before named.
+  private mutating func finishTexts() {
+    let stale = filledTexts & ~namedTexts
+    filledTexts = namedTexts
+    guard stale != 0 else { return }
+    for text in DumpBlock.Text.allCases where stale & text.bit != 0 { dump.set(text, "") }
+    if stale & DumpBlock.Text.kernelRelease.bit != 0 { readKernelRelease() }
+  }
+
   private mutating func finishAccurateECN() {
-    let release = dump.text(.kernelRelease)
-    accurateECN = AccurateECNLayout(kernelRelease: release)
     let word: UInt32 =
       switch accurateECN {
       case .unknown: 0
@@ -258,5 +303,40 @@ struct RestoredRow: ~Copyable {
     row.storeBytes(
       of: hasInfo ? UInt32(lengths[Int(Source.info.rawValue)]) : 0, toByteOffset: 20, as: UInt32.self)
     lengths[Int(Source.row.rawValue)] = hasInfo ? RowBlock.byteCount : RowBlock.byteCountWithoutInfo
+  }
+}
+
+/// Where a field of a file goes: what of its description is needed for every value, in a table by protobuf number.
+struct FieldPlace {
+  var form = Form.u32
+  var source = Source.unfilled
+  var offset: UInt16 = 0
+  /// Where the field ends in its source.
+  var end: UInt16 = 0
+  /// Position in `RecordSchema.fields`, -1 for a number that no field has.
+  private var index: Int16 = -1
+
+  init() {}
+
+  init(_ field: FieldDescription, at index: Int) {
+    form = field.form
+    source = field.source
+    offset = UInt16(clamping: field.offset)
+    end = UInt16(clamping: field.offset + field.form.width)
+    self.index = Int16(clamping: index)
+  }
+
+  var isKnown: Bool { index >= 0 }
+  var name: StaticString { isKnown ? RecordSchema.fields[Int(index)].name : "" }
+
+  /// Every field at its number. The caller deallocates it.
+  static func byNumber() -> UnsafeMutableBufferPointer<FieldPlace> {
+    let last = RecordSchema.fieldsByNumber.last.map { Int($0.number) } ?? 0
+    let places = UnsafeMutableBufferPointer<FieldPlace>.allocate(capacity: last + 1)
+    places.initialize(repeating: FieldPlace())
+    for (index, field) in RecordSchema.fields.enumerated() {
+      places[Int(field.number)] = FieldPlace(field, at: index)
+    }
+    return places
   }
 }

@@ -22,17 +22,10 @@ struct ColumnKey {
   }
 }
 
-/// An output format: how a row opens and closes and how each kind of value looks. It appends at `cursor` without checking
-/// for space, because the encoder starts a row only where the longest possible row fits (`bound`).
-protocol RowFormat {
-  /// Where the next byte goes.
-  var cursor: UnsafeMutableRawPointer { get set }
-
+/// One who takes the values of a row, column by column: a format of text or bytes, or the columns of a Parquet file.
+protocol ValueFormat {
   /// True where zero and absent look the same (proto3 without `optional`), so that presence need not be checked.
   static var hasImplicitPresence: Bool { get }
-
-  mutating func openRow()
-  mutating func closeRow()
 
   /// A value that is at most 32 bits wide.
   mutating func unsigned(_ key: ColumnKey, _ value: UInt32)
@@ -46,6 +39,16 @@ protocol RowFormat {
   mutating func algorithm(_ key: ColumnKey, _ value: UInt32)
   /// The column has no value in this row.
   mutating func absent(_ key: ColumnKey)
+}
+
+/// An output format: how a row opens and closes and how each kind of value looks. It appends at `cursor` without checking
+/// for space, because the encoder starts a row only where the longest possible row fits (`bound`).
+protocol RowFormat: ValueFormat {
+  /// Where the next byte goes.
+  var cursor: UnsafeMutableRawPointer { get set }
+
+  mutating func openRow()
+  mutating func closeRow()
   /// `fields` columns of the row were copied from the prefix.
   mutating func copied(fields: Int)
 

@@ -1,6 +1,6 @@
 /// Reads each field from its source and hands the value to a format. Inlined into `describeRecord` it becomes straight code
 /// from kernel bytes to encoded bytes; called for one column at a time it serves selections of columns.
-struct RowVisitor<Format: RowFormat>: RecordVisitor {
+struct RowVisitor<Format: ValueFormat>: RecordVisitor {
   var format: Format
   /// Sources of this row, by raw value of `Source`.
   let starts: UnsafePointer<UnsafeRawPointer>

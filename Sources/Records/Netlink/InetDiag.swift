@@ -21,6 +21,7 @@ enum NetlinkSize {
   static let messageHeader = 16  // struct nlmsghdr
   static let attributeHeader = 4  // struct nlattr
   static let socketMessage = 72  // struct inet_diag_msg
+  static let cookieOffset = 44  // id.idiag_cookie in it
   static let congestionName = 16  // TCP_CA_NAME_MAX, net/tcp.h
   static let protocolName = 16  // TCP_ULP_NAME_MAX, net/tcp.h
   /// Upper two bits of `nla_type` are flags (`NLA_F_NESTED`, `NLA_F_NET_BYTEORDER`), `NLA_TYPE_MASK` removes them.

@@ -1,3 +1,5 @@
+import Glibc
+
 /// What the fields of source `.dump` are read from: values that are the same in all rows of one dump.
 ///
 /// Plain memory at the offsets that `describeDump` names, so that these fields are read like those of a kernel structure.
@@ -10,6 +12,9 @@ struct DumpBlock: ~Copyable {
   enum Text: Int, CaseIterable {
     case daemonVersion = 40, hostname = 56, location = 72, namespace = 88, label = 104, tag = 120, pipeline = 136
     case bootID = 152, machineID = 168, kernelRelease = 184
+
+    /// The bit that stands for this text in a mask.
+    var bit: UInt32 { 1 << UInt32((rawValue - Self.daemonVersion.rawValue) / 16) }
   }
 
   static let byteCount = 200
@@ -56,6 +61,26 @@ struct DumpBlock: ~Copyable {
     }
     memory.storeBytes(of: UnsafeRawPointer(copy), toByteOffset: text.rawValue, as: UnsafeRawPointer.self)
     memory.storeBytes(of: count, toByteOffset: text.rawValue + 8, as: Int.self)
+  }
+
+  /// Copies UTF-8 that need not be valid (`U+FFFD` stands for what is not) and is cut like any other. False if it is
+  /// what `text` holds already.
+  func set(_ text: Text, utf8 bytes: UnsafeRawBufferPointer) -> Bool {
+    let copy = memory.load(fromByteOffset: text.rawValue, as: UnsafeMutableRawPointer.self)
+    guard let start = bytes.baseAddress, !bytes.isEmpty else {
+      let wasEmpty = memory.load(fromByteOffset: text.rawValue + 8, as: Int.self) == 0
+      set(text, "")
+      return !wasEmpty
+    }
+    let count = memory.load(fromByteOffset: text.rawValue + 8, as: Int.self)
+    if count == bytes.count && memcmp(copy, start, count) == 0 { return false }
+    if bytes.count <= maximumTextBytes && bytes.allSatisfy({ $0 < 0x80 }) {
+      copy.copyMemory(from: start, byteCount: bytes.count)
+      memory.storeBytes(of: bytes.count, toByteOffset: text.rawValue + 8, as: Int.self)
+    } else {
+      set(text, String(decoding: bytes, as: UTF8.self))
+    }
+    return true
   }
 
   /// The string that `text` holds.

@@ -158,7 +158,7 @@ public enum RecordSchema {
     fields.filter { $0.source != .unfilled }.map { $0.name.description }
 
   /// The value of `schema_version` in every row.
-  static let version: UInt32 = 1
+  public static let version: UInt32 = 1
 
   /// Where each source's known fields end, in bytes, by raw value of `Source`.
   static let knownLengths: [Int] = {

@@ -93,7 +93,37 @@ enum NetlinkWalkTarget {
     _ = RecordFileKind.detect(file)
     let lines = decode(file, kind, rowsPerBatch: Int(options) + 1)
     if let error = lines.error, error.offset < 0 || error.offset > file.count { return "offset \(error.offset)" }
-    return nil
+    switch kind {
+    case .protobufList: return write(file, .protobufList, lines, options: options)
+    case .protobuf: return write(file, .protobuf, lines, options: options)
+    case .msgpack, .capture: return nil
+    }
+  }
+
+  /// The same bytes as a batch for Parquet, twice: all rows that were decoded or, with an error, none.
+  private static func write(
+    _ batch: UnsafeRawBufferPointer, _ input: ParquetWriter.Input, _ lines: (output: [UInt8], error: RecordFileError?),
+    options: UInt8
+  ) -> String? {
+    guard
+      var writer = try? ParquetWriter(
+        columns: nil, compression: options & 1 == 0 ? .none : .zstd(level: 1), pageRows: 3,
+        rowGroupRows: Int(options >> 3) + 1, rowGroupBytes: 4096, version: "")
+    else { return "the writer could not be made" }
+    writer.begin()
+    for _ in 0..<2 {
+      do throws(ParquetError) {
+        try writer.append(batch, input)
+        if let error = lines.error { return "Parquet takes what cannot be decoded: \(error)" }
+      } catch {
+        // The framing of all rows is looked at before the first row, so it may be another error.
+        guard lines.error != nil, case .malformed = error else { return "Parquet refuses what is whole: \(error)" }
+      }
+    }
+    let rows = lines.error == nil ? 2 * lines.output.count { $0 == UInt8(ascii: "\n") } : 0
+    if writer.rows != rows { return "\(writer.rows) rows instead of \(rows)" }
+    guard (try? writer.finish()) != nil else { return "the file could not be finished" }
+    return writer.output.count == writer.bytesWritten ? nil : "the bytes of the file do not add up"
   }
 
   private static func decode(
