@@ -13,13 +13,20 @@ let package = Package(
   targets: [
     // C: system libraries and thin shims, nothing else.
     .systemLibrary(name: "CLiburing", pkgConfig: "liburing", providers: [.apt(["liburing-dev"])]),
+    .systemLibrary(name: "COpenSSL", pkgConfig: "libssl", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CLibYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+    .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(name: "CLinux"),
+    // Client libraries that are loaded on first use, not linked: their headers are needed to build.
+    .target(name: "CCurl"),
+    .target(name: "CRdkafka"),
+    .target(name: "CNats"),
 
     .target(name: "Config", dependencies: ["CLibYAML"]),
-    .target(name: "Records"),
-    .target(name: "IO", dependencies: ["CLinux", "CLiburing"]),
-    .target(name: "Sinks", dependencies: ["IO"]),
+    .target(name: "Records", dependencies: ["CZstd"]),
+    .target(name: "IO", dependencies: ["CLinux", "CLiburing", "COpenSSL"]),
+    .target(name: "Sinks", dependencies: ["IO", "CZlib", "CZstd", "CCurl", "CRdkafka", "CNats"]),
     .target(
       name: "Pipelines",
       dependencies: [
@@ -40,6 +47,7 @@ let package = Package(
     // What tests and benchmarks measure with; never part of the daemon.
     .target(name: "CMeasure", path: "Benchmarks/CMeasure"),
     .executableTarget(name: "EncodeBenchmark", dependencies: ["Records", "CMeasure"], path: "Benchmarks/Encode"),
+    .executableTarget(name: "ParquetBenchmark", dependencies: ["Records", "CMeasure"], path: "Benchmarks/Parquet"),
     .target(name: "CTestSupport", path: "Tests/CTestSupport"),
 
     .testTarget(name: "ConfigTests", dependencies: ["Config"], exclude: ["Examples"]),
@@ -48,7 +56,7 @@ let package = Package(
       dependencies: ["Records", "CMeasure", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
       exclude: ["Fixtures"]),
     .testTarget(name: "IOTests", dependencies: ["IO", "CTestSupport"]),
-    .testTarget(name: "SinksTests", dependencies: ["Sinks", "CMeasure"]),
+    .testTarget(name: "SinksTests", dependencies: ["Sinks", "CMeasure", "CRdkafka", "CZlib", "CZstd"]),
     .testTarget(name: "PipelinesTests", dependencies: ["Pipelines"]),
     .testTarget(name: "XtcpdTests", dependencies: ["xtcpd"]),
   ],

@@ -24,14 +24,16 @@ enum DestinationRules {
     for assembled in pipelines {
       let pipeline = assembled.settings
       for sink in pipeline.sinks where !problems.isFull {
-        guard let destination = destination(of: sink.kind), !destination.isEmpty else { continue }
+        let traits = sink.kind.traits
+        guard let destination = traits.destination, !destination.isEmpty else { continue }
         let entry = assembled.entry
         let mark = entry.value.entry("sinks")?.value.entry(sink.name)?.keyMark ?? entry.keyMark
-        let node = assembled.effective.entry("sinks")?.value.entry(sink.name)?.value.entry("path")?.value
+        let node = assembled.effective.entry("sinks")?.value.entry(sink.name)?.value.entry(traits.destinationKey)?
+          .value
         let shown = node?.scalar.map { "`\($0.written.printable(limit: 200))`" } ?? destination
         let use = Use(pipeline: pipeline, sink: sink, mark: mark, shown: shown)
         let others = uses[destination, default: []]
-        if let other = others.first, isStream(sink.kind) {
+        if let other = others.first, traits.isStream {
           problems.error(use.mark, tearing(other, use), notes: [(other.mark, "the other sink")])
         } else if let other = others.first(where: { mixes($0, use) }) {
           problems.warning(use.mark, mixing(other, use), notes: [(other.mark, "the other sink")])
@@ -42,19 +44,6 @@ enum DestinationRules {
       }
     }
   }
-
-  /// What the sinks that write to one place have in common; nil for a place that nobody reads.
-  private static func destination(of kind: SinkKind) -> String? {
-    switch kind {
-    case .stdout: "standard output"
-    case .stderr: "standard error"
-    case .file(let file): file.path
-    case .blackhole: nil
-    }
-  }
-
-  /// Nothing keeps the writes of two sinks to a stream apart, as appending does with those to a file.
-  private static func isStream(_ kind: SinkKind) -> Bool { kind == .stdout || kind == .stderr }
 
   private static func tearing(_ one: Use, _ other: Use) -> String {
     "only one sink may write to \(other.shown), and sink `\(one.sink.name)` of pipeline `\(one.pipeline.name)` does "

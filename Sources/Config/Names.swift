@@ -18,9 +18,14 @@ public enum FormatName: String, CaseIterable, Sendable {
   case tsv
   /// One MessagePack map a row.
   case msgpack
+  /// Files with columns, of many rows each; for sinks that write files or objects.
+  case parquet
 
   /// Whether `columns` can select and order what is written.
-  public var hasColumns: Bool { self == .csv || self == .tsv }
+  public var hasColumns: Bool { self == .csv || self == .tsv || self == .parquet }
+
+  /// The formats in which any number of rows can follow one another.
+  public static let streams = allCases.filter { $0 != .parquet }
 }
 
 /// A group of kernel attributes that a pipeline can ask for; the names follow `INET_DIAG_*` (linux/inet_diag.h).
@@ -116,6 +121,8 @@ public enum WhenFull: String, CaseIterable, Sendable {
   case block
   case dropNewest = "drop_newest"
   case dropOldest = "drop_oldest"
+  /// What has no room in memory goes to disk.
+  case spill
 }
 
 /// What to start with when the configuration is invalid.

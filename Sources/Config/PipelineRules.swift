@@ -58,9 +58,8 @@ struct PipelineRules {
   private func checkBatches(_ problems: inout Problems) {
     var encodings: [(format: FormatName, columns: [String]?)] = []
     for sink in settings.sinks where sink.isEnabled {
-      if !encodings.contains(where: { $0 == (sink.format, sink.columns) }) {
-        encodings.append((sink.format, sink.columns))
-      }
+      let encoding = sink.encoding
+      if !encodings.contains(where: { $0 == encoding }) { encodings.append(encoding) }
     }
     guard settings.pools.batches > 0, settings.pools.batches < encodings.count else { return }
     report(

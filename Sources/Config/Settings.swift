@@ -204,6 +204,8 @@ public struct QueueSettings: Sendable, Equatable {
   /// Bytes of those that are set aside; nil means `auto`: two batches.
   public var reserve: Int?
   public var whenFull = WhenFull.dropOldest
+  /// Bytes that may be on disk.
+  public var spillBytes = 0
 
   public init() {}
 }
@@ -218,67 +220,4 @@ public struct RetrySettings: Sendable, Equatable {
   public var giveUpAfter = Duration.zero
 
   public init() {}
-}
-
-/// One sink of one pipeline with its effective settings: built-in, then `sinks`, then the pipeline's own.
-public struct SinkSettings: Sendable, Equatable {
-  /// The key under `sinks`: 1 to 64 of `A-Za-z0-9_.-`.
-  public var name: String
-  /// What the sink is, with what only that type of sink has.
-  public var kind: SinkKind
-  /// How rows are encoded.
-  public var format = FormatName.jsonl
-  /// The columns in the order they are written, for formats that have columns; nil means all.
-  public var columns: [String]?
-  /// What waits for the sink.
-  public var queue = QueueSettings()
-  /// How it is tried again when it fails.
-  public var retry = RetrySettings()
-  /// A disabled sink is checked but does not reach `PipelineSettings.sinks`.
-  var isEnabled = true
-
-  /// A sink of the given kind with the built-in queue and retries; without columns it writes all.
-  public init(name: String, kind: SinkKind, format: FormatName = .jsonl, columns: [String]? = nil) {
-    self.init(blank: name, kind: kind)
-    self.format = format
-    self.columns = columns
-    queue = Self.builtInDelivery.queue
-    retry = Self.builtInDelivery.retry
-  }
-
-  init(blank name: String, kind: SinkKind) {
-    self.name = name
-    self.kind = kind
-  }
-
-  private static let builtInDelivery = PipelineSettings(name: "")
-}
-
-/// What a sink is, with what only that type of sink has.
-public enum SinkKind: Sendable, Equatable {
-  case stdout
-  case stderr
-  case file(FileSinkSettings)
-  /// Counts and discards.
-  case blackhole
-
-  /// The settings of a file sink, for the settings list to write through.
-  var file: FileSinkSettings {
-    get { if case .file(let settings) = self { settings } else { FileSinkSettings() } }
-    set { self = .file(newValue) }
-  }
-}
-
-/// Where a file sink appends.
-public struct FileSinkSettings: Sendable, Equatable {
-  /// An absolute path.
-  public var path: String
-  /// Permission bits of a file that the sink creates, before the umask.
-  public var mode: UInt32
-
-  /// A file sink; 0640 is what a file gets that no one else shall read.
-  public init(path: String = "", mode: UInt32 = 0o640) {
-    self.path = path
-    self.mode = mode
-  }
 }

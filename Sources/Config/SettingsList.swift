@@ -53,7 +53,7 @@ enum SettingsList {
         "Column `tag` of the rows of every pipeline that sets none of its own."),
       Setting(
         "data_dir", \.dataDir, .path, default: "/var/lib/xtcpd", reload: .live,
-        "Directory for what xtcpd keeps over a restart: the last good configuration."),
+        "Directory for what xtcpd keeps over a restart: the last good configuration, queues that are spilled."),
       Setting(
         "resources.threads", \.resources.threads, .auto(or: .integer(2...4096)), default: "auto", reload: .process,
         "Threads of the process, exactly: main thread, event loops, file workers, readers; `auto` is what the pipelines need "
@@ -193,7 +193,11 @@ enum SettingsList {
           + "queues."),
       Setting(
         "queue.when_full", \.queue.whenFull, .choice, default: "drop_oldest", reload: .live,
-        "`drop_oldest`, `drop_newest`, or `block`: the pipeline's dumps wait, for all its sinks."),
+        "`drop_oldest`, `drop_newest`, `block` (the pipeline's dumps wait, for all its sinks), or `spill`: to files in `data_dir`, "
+          + "which are sent later, also after a restart."),
+      Setting(
+        "queue.spill_bytes", \.queue.spillBytes, .size(1 << 20...1 << 50), default: "1GiB", reload: .live,
+        "Bytes of those files for one sink; beyond that the oldest are removed, and counted as `queue_full`."),
       Setting(
         "retry.initial", \.retry.initial, .duration(.milliseconds(1) ... .seconds(3600)), default: "500ms",
         reload: .live, "The longest first wait."),

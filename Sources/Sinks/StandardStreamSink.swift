@@ -7,14 +7,14 @@ public final class StandardStreamSink: Sink {
   private var writer: StreamWriter
   private var identity: OutputIdentity { .stream(writer.descriptor) }
 
-  public var tally: SinkTally { writer.queue.tally }
-  public var state: SinkState { writer.state }
+  public var tally: SinkTally { writer.delivery.queue.tally }
+  public var state: SinkState { writer.delivery.state }
   public var queueGauges: QueueGauges { writer.gauges }
-  public var awaitsEstate: Bool { writer.phase == .awaiting }
-  public var isReleasing: Bool { writer.isReleasing }
-  public var isReleased: Bool { writer.isReleased }
+  public var awaitsEstate: Bool { writer.delivery.phase == .awaiting }
+  public var isReleasing: Bool { writer.delivery.isReleasing }
+  public var isReleased: Bool { writer.delivery.isReleased }
   public var isIdle: Bool { writer.isIdle }
-  public var nextDeadline: Int64? { writer.nextDeadline }
+  public var nextDeadline: Int64? { writer.delivery.nextDeadline }
 
   /// - Parameter descriptor: `STDOUT_FILENO` or `STDERR_FILENO`.
   public init(name: String, descriptor: Int32, _ output: SinkOutput) {
@@ -24,18 +24,25 @@ public final class StandardStreamSink: Sink {
   }
 
   public func accept(_ offer: inout BatchOffer) {
-    writer.accept(&offer)
+    writer.delivery.accept(&offer, isReady: true)
     writer.pump()
   }
 
   /// What is out cannot be taken back: others may hold the same open file, and a pipe forgets nothing.
   public func handle(_ completion: consuming Completion) {
+    if writer.delivery.handle(completion) { return writer.pump() }
     writer.finishWrite(result: completion.result, canTakeBack: false)
+    writer.pump()
   }
 
   public func resume() { writer.pump() }
 
-  public func apply(queue: QueuePolicy, retry: RetryPolicy) { writer.apply(queue, retry) }
+  public func apply(queue: QueuePolicy, retry: RetryPolicy) { writer.delivery.apply(queue, retry) }
+
+  public func drain() {
+    writer.delivery.drain()
+    writer.pump()
+  }
 
   public func reopen() {}
 

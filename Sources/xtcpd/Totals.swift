@@ -22,7 +22,7 @@ extension PipelineTotals {
         "totals",
         metadata: [
           "pipeline": "\(name)", "sink": "\(sink.name)", "encoded": "\(sink.tally.accepted + sink.openRows)",
-          "delivered": "\(sink.tally.delivered)",
+          "delivered": "\(sink.tally.delivered)", "restored": "\(sink.tally.restored)",
           "dropped": "\(sink.tally.dropped.total)", "in_flight": "\(sink.inFlight)",
           "bytes": "\(sink.tally.bytes)",
         ].merging(drops(of: sink)) { $1 })

@@ -321,4 +321,58 @@ extension PipelineSettings {
     (0, "0B"), (1, "1B"), (1536, "1.5KiB"), (1 << 20, "1MiB"), ((1 << 20) - 1, "1024KiB"), (3 << 19, "1.5MiB"),
     ((1 << 30) + 1, "1GiB"),
   ]) func roughSizes(_ bytes: Int, _ text: String) { #expect(Units.rough(bytes: bytes) == text) }
+
+  // MARK: Client libraries
+
+  private static func kafka(_ brokers: Int, topic: String = "t", password: String = "") -> SinkSettings {
+    var settings = KafkaSinkSettings()
+    settings.brokers = (0..<brokers).map { ServerAddress(host: "k\($0)", port: 9092) }
+    settings.topic = Template(topic)
+    settings.password = password
+    return SinkSettings(name: topic, kind: .kafka(settings))
+  }
+
+  private static func nats(_ server: String, jetStream: Bool = false) -> SinkSettings {
+    var settings = NatsSinkSettings()
+    settings.servers = [ServerAddress(host: server, port: 4222)]
+    settings.usesJetStream = jetStream
+    return SinkSettings(name: server, kind: .nats(settings))
+  }
+
+  @Test func clientsCountOncePerSettings() {
+    let settings = Settings.of(Self.twenty) { settings in
+      for index in settings.pipelines.indices {
+        settings.pipelines[index].sinks = [Self.kafka(3, topic: "topic\(index)")]
+      }
+      settings["p1"].sinks += [
+        Self.kafka(3, topic: "secured", password: "x"), Self.nats("a"), Self.nats("b", jetStream: true),
+      ]
+    }
+    let result = Self.admit(settings)
+    #expect(result.threads.library == 20)
+    #expect(result.library.sum == "10 librdkafka (2 clients) + 10 cnats (2 clients 7, shared 3)")
+    #expect(!result.isRefused)
+  }
+
+  @Test func moreLibraryThreadsThanThereMayBeAreRefused() {
+    let settings = Settings.of(["web"]) { settings in
+      settings.global.resources.libraryThreads = 4
+      settings["web"].sinks = [Self.kafka(3)]
+    }
+    let result = Self.admit(settings)
+    #expect(
+      result.refusals == [
+        "library threads: budget 4, asked 5 = 5 librdkafka (1 client); raise `resources.library_threads`"
+      ])
+  }
+
+  @Test func aCertificateMakesAnotherClient() {
+    var (one, other) = (Self.kafka(1), Self.kafka(1))
+    #expect(one.libraryDemand?.client == other.libraryDemand?.client)
+    other.tls.isEnabled = true
+    #expect(one.libraryDemand?.client != other.libraryDemand?.client)
+    one.tls.isEnabled = true
+    other.tls.caFile = "/ca"
+    #expect(one.libraryDemand?.client != other.libraryDemand?.client)
+  }
 }

@@ -67,9 +67,21 @@ import Testing
   /// Every setting of every type of sink.
   @Test func everySettingOfASink() throws {
     let values: [String: String] = [
-      "enabled": "false", "format": "csv", "columns": "[netns]", "path": "/g", "mode": "\"0600\"",
-      "queue.bytes": "1MiB", "queue.reserve": "64KiB", "queue.when_full": "drop_newest", "retry.initial": "1s",
-      "retry.max": "10s", "retry.give_up_after": "1m",
+      "enabled": "false", "format": "csv", "columns": "[netns]", "healthcheck": "none", "path": "/g",
+      "mode": "\"0600\"", "rotate.bytes": "1GiB", "rotate.age": "1d", "rotate.keep": "7", "compression": "zstd",
+      "fsync": "batch", "address": "localhost:9000", "max_datagram": "1KiB", "connect_timeout": "3s",
+      "url": "https://host/rows", "method": "PUT", "headers": "{ X-A: b }", "username": "u", "bearer_token": "t",
+      "batch_header": "none", "stall_timeout": "7s", "database": "d", "table": "t", "format_schema": "a:B",
+      "settings": "{ async_insert: \"0\" }", "endpoint": "http://host:9000", "region": "eu-central-1",
+      "bucket": "bucket", "prefix": "\"{pipeline}/\"", "path_style": "true", "access_key": "k", "secret_key": "s",
+      "session_token": "t",
+      "send_timeout": "3s", "queue.bytes": "1MiB", "queue.reserve": "64KiB", "queue.when_full": "drop_newest",
+      "queue.spill_bytes": "2GiB", "retry.initial": "1s", "retry.max": "10s", "retry.give_up_after": "1m",
+      "brokers": "[k:9092]", "topic": "t", "key": "cookie", "max_message_bytes": "64KiB", "timeout": "7s",
+      "linger": "1s", "sasl.mechanism": "plain", "sasl.username": "u", "sasl.password": "p", "tls.enabled": "true",
+      "tls.ca_file": "/c", "tls.cert_file": "/c", "tls.key_file": "/k", "tls.server_name": "n", "tls.verify": "false",
+      "servers": "[n:4222]", "subject": "s", "jetstream": "true", "user": "u", "password": "p", "token": "t",
+      "credentials_file": "/c", "batch.bytes": "1MiB", "batch.rows": "7", "batch.max_age": "7s",
     ]
     for type in SinkType.all {
       for setting in type.table.settings {
@@ -96,7 +108,8 @@ import Testing
     "attributes": "[info]", "reader.mode": "syscall", "reader.parallelism": "2", "reader.recv_batch": "4",
     "reader.cqe_batch": "64", "pools.receive_buffers": "32", "pools.batches": "5", "batch.rows": "10",
     "batch.bytes": "1MiB", "batch.max_age": "1s", "queue.bytes": "1MiB", "queue.reserve": "64KiB",
-    "queue.when_full": "drop_newest", "retry.initial": "1s", "retry.max": "10s", "retry.give_up_after": "1m",
+    "queue.when_full": "drop_newest", "queue.spill_bytes": "2GiB", "retry.initial": "1s",
+    "retry.max": "10s", "retry.give_up_after": "1m",
     "filter.states": "[listen]", "filter.source": "[10.0.0.0/8]", "filter.destination": "[10.0.0.0/8]",
     "filter.source_port": "[443]", "filter.destination_port": "[443]", "filter.not.states": "[listen]",
     "filter.not.source": "[10.0.0.0/8]", "filter.not.destination": "[10.0.0.0/8]", "filter.not.source_port": "[443]",

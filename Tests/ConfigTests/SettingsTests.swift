@@ -219,6 +219,10 @@ struct SettingCase<Root: Sendable>: Sendable, CustomTestStringConvertible {
       ],
       bad: [("1", "`queue.reserve`: `1` has no unit; write it like 64KiB or 16MiB")]),
     SettingCase(
+      path: "queue.spill_bytes", isDefault: { $0.queue.spillBytes == 1 << 30 },
+      good: [("2MiB", { $0.queue.spillBytes == 2 << 20 })],
+      bad: [("1KiB", "`queue.spill_bytes` must be from 1MiB to 1024TiB, not `1KiB`")]),
+    SettingCase(
       path: "queue.when_full", isDefault: { $0.queue.whenFull == .dropOldest },
       good: [
         ("block", { $0.queue.whenFull == .block }), ("drop_newest", { $0.queue.whenFull == .dropNewest }),
@@ -227,7 +231,7 @@ struct SettingCase<Root: Sendable>: Sendable, CustomTestStringConvertible {
       bad: [
         (
           "drop-newest",
-          "`queue.when_full` must be one of block, drop_newest, drop_oldest, not `drop-newest`; did you mean `drop_newest`?"
+          "`queue.when_full` must be one of block, drop_newest, drop_oldest, spill, not `drop-newest`; did you mean `drop_newest`?"
         )
       ]),
     SettingCase(

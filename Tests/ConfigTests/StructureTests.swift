@@ -92,10 +92,10 @@ import Testing
   @Test(arguments: [
     (
       "{ type: fil }",
-      "3:14: error: `type` must be one of stdout, stderr, file, blackhole, not `fil`; did you mean `file`?"
+      "3:14: error: `type` must be one of \(types), not `fil`; did you mean `file`?"
     ),
-    ("{ type: }", "3:14: error: `type` has no value; give it one of stdout, stderr, file, blackhole or remove the key"),
-    ("{ format: csv }", "3:3: error: sink `s` has no `type`; give it one of stdout, stderr, file, blackhole"),
+    ("{ type: }", "3:14: error: `type` has no value; give it one of \(types) or remove the key"),
+    ("{ format: csv }", "3:3: error: sink `s` has no `type`; give it one of \(types)"),
     ("{ type: file }", "3:3: error: sink `s` of type `file` needs `path`"),
     ("{ type: file, path: x }", "3:26: error: `path` must be an absolute path, not `x`"),
     (
@@ -108,7 +108,7 @@ import Testing
     ),
     (
       "{ type: stdout, format: json }",
-      "3:30: error: `format` must be one of protobuf_list, protobuf, jsonl, proto_json, proto_text, csv, tsv, msgpack, "
+      "3:30: error: `format` must be one of protobuf_list, protobuf, jsonl, proto_json, proto_text, csv, tsv, msgpack, parquet, "
         + "not `json`; did you mean `jsonl`?"
     ),
     ("{ type: stdout, format: csv, columns: [] }", "3:44: error: `columns` must not be empty"),
@@ -126,11 +126,11 @@ import Testing
     ),
     (
       "{ type: stdout, columns: [netns] }",
-      "3:22: error: `columns` select and order the cells of csv and tsv; this sink writes jsonl"
+      "3:22: error: `columns` select and order the cells of csv, tsv and parquet; this sink writes jsonl"
     ),
     (
       "{ type: stdout, columns: [netns], format: protobuf }",
-      "3:22: error: `columns` select and order the cells of csv and tsv; this sink writes protobuf "
+      "3:22: error: `columns` select and order the cells of csv, tsv and parquet; this sink writes protobuf "
         + "[3:48 the format is set here]"
     ),
     (
@@ -166,7 +166,7 @@ import Testing
     ),
     (
       "{ local: { columns: [netns] } }",
-      "4:26: error: `columns` select and order the cells of csv and tsv; this sink writes jsonl"
+      "4:26: error: `columns` select and order the cells of csv, tsv and parquet; this sink writes jsonl"
     ),
     (
       "{ local: { enabled: false } }",
@@ -329,8 +329,20 @@ import Testing
   }
 
   @Test(arguments: FormatName.allCases) func formats(_ format: FormatName) throws {
-    let text = "version: 1\npipelines: { p: { sinks: { o: { type: stdout, format: \(format.rawValue) } } } }\n"
+    let text = "version: 1\npipelines: { p: { sinks: { o: { type: file, path: /f, format: \(format.rawValue) } } } }\n"
     #expect(try #require(read(text).settings?.pipelines.first).sinks.map(\.format) == [format])
+  }
+
+  @Test func filesOfColumnsAreForFiles() {
+    let text = "version: 1\npipelines: { p: { sinks: { o: { type: stdout, format: parquet } } } }\n"
+    let names = FormatName.streams.map(\.rawValue).joined(separator: ", ")
+    #expect(
+      diagnose(text) == [
+        "2:55: error: a sink of type `stdout` does not write parquet; use one of \(names)"
+      ])
+    let sink = "{ type: file, path: /f, format: parquet, compression: zstd }"
+    let packed = "version: 1\npipelines: { p: { sinks: { o: \(sink) } } }\n"
+    #expect(diagnose(packed).count == 1)
   }
 
   @Test func disabledPipelinesAreCheckedButLeftOut() throws {
@@ -350,3 +362,6 @@ import Testing
     #expect(try timeout("1h") == .seconds(5))
   }
 }
+
+/// The types of sinks as messages list them.
+private let types = SinkType.names.joined(separator: ", ")

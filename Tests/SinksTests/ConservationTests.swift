@@ -67,7 +67,7 @@ import Testing
         batch.memory[16...].copyBytes(from: Array(text.utf8))
         batch.end = 16 + text.utf8.count
         batch.rows = rows
-        batch.sealedAt = 1
+        batch.facts.sealedAt = 1
       }
       fill(&lease.value)
       nextRow += rows

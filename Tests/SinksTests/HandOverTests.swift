@@ -23,7 +23,8 @@ import Testing
   @Test(arguments: modes) func fiftyMebibytesQueuedOnAFullDiskGoToAnotherPath(mode: PortChoice) throws {
     let bench = try Bench(mode)
     let mount = try bench.mountTmpfs("small", kibibytes: 300)
-    let old = try FileSink(name: "f", path: mount + "/out", mode: 0o640, bench.output(header: "head\n"))
+    let old = try FileSink(
+      name: "f", FileSink.Options(path: FilledTemplate(mount + "/out"), mode: 0o640), bench.output(header: "head\n"))
     var row = 0
     while old.queueGauges.bytes < 50 << 20 {
       #expect(bench.offer(Self.rows(row..<(row + 5_000)), rows: 5_000, to: old))
@@ -32,7 +33,8 @@ import Testing
     }
     let path = bench.directory.appending(path: "elsewhere").path
     let new = try FileSink(
-      name: "f", path: path, mode: 0o640, bench.output(header: "head\n", awaitsEstate: true))
+      name: "f", FileSink.Options(path: FilledTemplate(path), mode: 0o640),
+      bench.output(header: "head\n", awaitsEstate: true))
     #expect(bench.offer(Self.rows(row..<(row + 10)), rows: 10, to: new), "accepted before the queue comes")
     row += 10
     try handOver(bench, old, new)
@@ -54,7 +56,8 @@ import Testing
     let bench = try Bench(mode)
     let mount = try bench.mountTmpfs("small", kibibytes: 64)
     try Data(count: 32_768).write(to: URL(fileURLWithPath: mount + "/ballast"))
-    let sink = try FileSink(name: "f", path: mount + "/out", mode: 0o640, bench.output(header: "head\n"))
+    let sink = try FileSink(
+      name: "f", FileSink.Options(path: FilledTemplate(mount + "/out"), mode: 0o640), bench.output(header: "head\n"))
     #expect(bench.offer(Self.rows(0..<500), rows: 500, to: sink))
     try bench.turn(sink, seconds: 2) { sink.state != .up }
     #expect(sink.state != .up)
@@ -63,7 +66,9 @@ import Testing
 
   @Test(arguments: modes) func inTheSameFileACutBatchGoesOnWhereItWasCut(mode: PortChoice) throws {
     try withCutBatch(mode) { bench, old, path, ballast in
-      let new = try FileSink(name: "f", path: path, mode: 0o640, bench.output(header: "head\n", awaitsEstate: true))
+      let new = try FileSink(
+        name: "f", FileSink.Options(path: FilledTemplate(path), mode: 0o640),
+        bench.output(header: "head\n", awaitsEstate: true))
       #expect(bench.offer(Self.rows(500..<510), rows: 10, to: new))
       try handOver(bench, old, new)
       try FileManager.default.removeItem(atPath: ballast)
@@ -77,7 +82,9 @@ import Testing
 
   @Test(arguments: modes) func aFileThatWasEmptiedMeanwhileGetsTheBatchFromItsBeginning(mode: PortChoice) throws {
     try withCutBatch(mode) { bench, old, path, ballast in
-      let new = try FileSink(name: "f", path: path, mode: 0o640, bench.output(header: "head\n", awaitsEstate: true))
+      let new = try FileSink(
+        name: "f", FileSink.Options(path: FilledTemplate(path), mode: 0o640),
+        bench.output(header: "head\n", awaitsEstate: true))
       old.beginRelease()
       let estate = old.takeEstate()
       #expect(truncate(path, 0) == 0)
@@ -151,7 +158,9 @@ import Testing
   @Test(arguments: modes) func aSinkWithNothingToInheritBeginsWithItsHeader(mode: PortChoice) throws {
     let bench = try Bench(mode)
     let path = bench.directory.appending(path: "out").path
-    let sink = try FileSink(name: "f", path: path, mode: 0o640, bench.output(header: "head\n", awaitsEstate: true))
+    let sink = try FileSink(
+      name: "f", FileSink.Options(path: FilledTemplate(path), mode: 0o640),
+      bench.output(header: "head\n", awaitsEstate: true))
     #expect(bench.offer("a\n", rows: 1, to: sink))
     for _ in 0..<3 { try bench.turn(sink) }
     #expect(try Self.contents(path).isEmpty)

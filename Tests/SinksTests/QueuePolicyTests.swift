@@ -34,7 +34,7 @@ import Testing
         batch.memory.copyBytes(from: Array(name.utf8))
         batch.end = name.utf8.count
         batch.rows = 1
-        batch.sealedAt = 42
+        batch.facts.sealedAt = 42
       }
       fill(&lease.value)
       let shared = lease.shared()

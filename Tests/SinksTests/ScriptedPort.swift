@@ -1,3 +1,5 @@
+import Glibc
+
 @testable import IO
 @testable import Sinks
 
@@ -47,7 +49,20 @@ final class ScriptedPort: IO.Port {
   }
 
   func send(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, owner: UInt32) -> OperationToken? { nil }
+  func send(_ descriptor: Int32, _ pieces: UnsafeBufferPointer<iovec>, owner: UInt32) -> OperationToken? { nil }
+  func sendDatagrams(
+    _ descriptor: Int32, _ datagrams: UnsafeBufferPointer<iovec>, owner: UInt32
+  ) -> OperationToken? { nil }
+  func connect(_ descriptor: Int32, _ address: SocketAddress, owner: UInt32) -> OperationToken? { nil }
   func receive(_ descriptor: Int32, owner: UInt32) -> OperationToken? { nil }
+  func receive(
+    _ descriptor: Int32, into memory: UnsafeMutableRawBufferPointer, owner: UInt32
+  ) -> OperationToken? { nil }
+  func read(
+    _ descriptor: Int32, into memory: UnsafeMutableRawBufferPointer, offset: Int64, owner: UInt32
+  ) -> OperationToken? { nil }
+  func synchronize(_ descriptor: Int32, owner: UInt32) -> OperationToken? { nil }
+  func poll(_ descriptor: Int32, _ interest: Poller.Interest, owner: UInt32) -> OperationToken? { nil }
   func timer(at deadline: MonotonicTime, owner: UInt32) -> OperationToken? { nil }
   func submit() throws(SystemError) {}
   func reap(limit: Int, _ body: (consuming Completion) -> Void) throws(SystemError) -> Int { 0 }

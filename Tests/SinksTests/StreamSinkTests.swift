@@ -12,7 +12,8 @@ import Testing
     let bench = try Bench(mode)
     let path = bench.directory.appending(path: "out").path
     umask(0o022)
-    let sink = try FileSink(name: "f", path: path, mode: 0o640, bench.output(header: "head\n"))
+    let sink = try FileSink(
+      name: "f", FileSink.Options(path: FilledTemplate(path), mode: 0o640), bench.output(header: "head\n"))
     var expected = "head\n"
     for row in 0..<20 {
       #expect(bench.offer(line(row), rows: 1, to: sink))
@@ -31,7 +32,8 @@ import Testing
     let bench = try Bench(mode)
     let path = bench.directory.appending(path: "out").path
     try "head\nold\n".write(toFile: path, atomically: false, encoding: .utf8)
-    let sink = try FileSink(name: "f", path: path, mode: 0o640, bench.output(header: "head\n"))
+    let sink = try FileSink(
+      name: "f", FileSink.Options(path: FilledTemplate(path), mode: 0o640), bench.output(header: "head\n"))
     #expect(bench.offer("new\n", rows: 1, to: sink))
     try bench.drain(sink)
     #expect(try String(contentsOfFile: path, encoding: .utf8) == "head\nold\nnew\n")
@@ -43,7 +45,8 @@ import Testing
     #expect(mkfifo(path, 0o600) == 0)
     let reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
     defer { close(reader) }
-    let sink = try FileSink(name: "f", path: path, mode: 0o640, bench.output(header: "head\n"))
+    let sink = try FileSink(
+      name: "f", FileSink.Options(path: FilledTemplate(path), mode: 0o640), bench.output(header: "head\n"))
     for text in ["one\n", "two\n"] {
       #expect(bench.offer(text, rows: 1, to: sink))
       try bench.drain(sink)
@@ -56,7 +59,8 @@ import Testing
   @Test(arguments: modes) func aRotatedFileIsReopenedWithItsHeader(mode: PortChoice) throws {
     let bench = try Bench(mode)
     let path = bench.directory.appending(path: "out").path
-    let sink = try FileSink(name: "f", path: path, mode: 0o640, bench.output(header: "head\n"))
+    let sink = try FileSink(
+      name: "f", FileSink.Options(path: FilledTemplate(path), mode: 0o640), bench.output(header: "head\n"))
     #expect(bench.offer("one\n", rows: 1, to: sink))
     try bench.drain(sink)
     try FileManager.default.moveItem(atPath: path, toPath: path + ".1")
@@ -70,7 +74,7 @@ import Testing
   @Test(arguments: modes) func aFileThatCannotBeReopenedKeepsTheOldOneAndSaysSo(mode: PortChoice) throws {
     let bench = try Bench(mode)
     let path = bench.directory.appending(path: "out").path
-    let sink = try FileSink(name: "f", path: path, mode: 0o640, bench.output())
+    let sink = try FileSink(name: "f", FileSink.Options(path: FilledTemplate(path), mode: 0o640), bench.output())
     try FileManager.default.moveItem(atPath: path, toPath: path + ".1")
     try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: "/dev/null")
     #expect(bench.offer("one\n", rows: 1, to: sink))
@@ -93,10 +97,11 @@ import Testing
     let link = bench.directory.appending(path: "link").path
     try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "/tmp/elsewhere")
     #expect(throws: FileError.isSymbolicLink(path: link)) {
-      _ = try FileSink(name: "f", path: link, mode: 0o640, bench.output())
+      _ = try FileSink(name: "f", FileSink.Options(path: FilledTemplate(link), mode: 0o640), bench.output())
     }
     #expect(throws: FileError.isDirectory(path: bench.directory.path)) {
-      _ = try FileSink(name: "f", path: bench.directory.path, mode: 0o640, bench.output())
+      _ = try FileSink(
+        name: "f", FileSink.Options(path: FilledTemplate(bench.directory.path), mode: 0o640), bench.output())
     }
   }
 
@@ -107,7 +112,9 @@ import Testing
     let ballast = mount + "/ballast"
     try Data(count: 30_000).write(to: URL(fileURLWithPath: ballast))
 
-    let sink = try FileSink(name: "f", path: path, mode: 0o640, bench.output(queue: .limited(3, .dropOldest)))
+    let sink = try FileSink(
+      name: "f", FileSink.Options(path: FilledTemplate(path), mode: 0o640),
+      bench.output(queue: .limited(3, .dropOldest)))
     for batch in 0..<10 {
       let text = (0..<100).map { line(batch * 100 + $0) }.joined()
       #expect(bench.offer(text, rows: 100, to: sink), "a full disk holds no batch of the pool")
@@ -146,7 +153,8 @@ import Testing
     let mount = try bench.mountTmpfs("small", kibibytes: 64)
     try Data(count: 32_768).write(to: URL(fileURLWithPath: mount + "/ballast"))
     let sink = try FileSink(
-      name: "f", path: mount + "/out", mode: 0o640, bench.output(header: "head\n", retry: retry))
+      name: "f", FileSink.Options(path: FilledTemplate(mount + "/out"), mode: 0o640),
+      bench.output(header: "head\n", retry: retry))
     #expect(bench.offer((0..<500).map { line($0) }.joined(), rows: 500, to: sink))
     try bench.drain(sink, seconds: 0.2)
     guard case .failing = sink.state else {

@@ -30,7 +30,7 @@ final class Bench {
 
   init(_ choice: PortChoice, batches: Int = 4) throws {
     port = try openPort(choice, PortOptions(receiveBuffers: 1, operations: 8)).port
-    pool = try BatchPool(count: batches, byteCount: 1 << 20)
+    pool = try BatchPool(count: batches, byteCount: 1 << 20, marks: 10_000)
     directory = FileManager.default.temporaryDirectory.appending(path: "xtcpd-sinks-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
   }
@@ -43,11 +43,12 @@ final class Bench {
   var freeBatches: Int { pool.gauges.size - pool.gauges.inUse }
 
   func output(
-    header: String = "", queue: QueuePolicy = .roomy, retry: RetryPolicy = .quick, awaitsEstate: Bool = false
+    header: String = "", framing: RowFraming = .plain, queue: QueuePolicy = .roomy, retry: RetryPolicy = .quick,
+    spool: SpoolPlace? = nil, awaitsEstate: Bool = false, probes: Bool = true
   ) -> SinkOutput {
     SinkOutput(
-      port: port, owner: 7, header: Array(header.utf8), queue: queue, retry: retry, budget: budget,
-      capacity: pool.gauges.size, awaitsEstate: awaitsEstate)
+      port: port, owner: 7, header: Array(header.utf8), framing: framing, queue: queue, retry: retry, budget: budget,
+      spool: spool, capacity: pool.gauges.size, awaitsEstate: awaitsEstate, probes: probes)
   }
 
   /// A tmpfs of so many KiB.
@@ -60,9 +61,12 @@ final class Bench {
   }
 
   /// Fills a batch with `text` and offers it as the one encoding of a pipeline does. False if no batch is free.
-  func offer(_ text: String, rows: Int, to sinks: any Sink...) -> Bool {
+  ///
+  /// - Parameter marked: bytes of each row, if rows are to be told apart.
+  func offer(_ text: String, rows: Int, marked: Int = 0, to sinks: any Sink...) -> Bool {
     guard var lease = pool.lease() else { return false }
     fill(&lease.value, text, rows)
+    for row in 0..<rows { lease.value.marks[row] = RowMark(end: UInt32((row + 1) * marked), key: UInt64(row)) }
     let shared = lease.shared()
     let canSpare = shared.freeBeside >= 1
     var offer = BatchOffer(shared, canSpare: canSpare)
@@ -75,7 +79,7 @@ final class Bench {
     batch.memory[16...].copyBytes(from: Array(text.utf8))
     batch.end = 16 + text.utf8.count
     batch.rows = rows
-    batch.sealedAt = wallClockNanoseconds()
+    batch.facts.sealedAt = wallClockNanoseconds()
   }
 
   /// Turns the port until the sink is idle or `seconds` have passed.
@@ -120,7 +124,7 @@ func rowNumbers(_ text: String, bytes: Int = 100) -> [Int] {
 
 func isBalanced(_ sink: any Sink) -> Bool {
   let gauges = sink.queueGauges
-  return sink.tally.inFlight == gauges.queuedRows + gauges.sendingRows
+  return sink.tally.inFlight == gauges.queuedRows + gauges.sendingRows + gauges.spilledRows
 }
 
 func run(_ words: String...) throws {

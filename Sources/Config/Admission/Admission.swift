@@ -28,6 +28,8 @@ public struct Admission {
     result.demands = settings.pipelines.map { Demand($0, on: capacity, model) }
     result.threads.budget = resources.threads
     result.threads.libraryBudget = resources.libraryThreads
+    result.library = LibraryGrant(of: settings.pipelines)
+    result.threads.library = result.library.threads
     result.threads.readers = result.demands.reduce(0) { $0 + $1.readers }
 
     let members = result.demands.map { demand in
@@ -49,6 +51,7 @@ public struct Admission {
       result.threads.idleWorkers = idle
     }
     judgeThreads(&result, largest: 1 + loops.largest.threads + readers)
+    judgeLibraryThreads(&result)
     judgeMemory(&result)
     judgeDescriptors(&result)
     judgeLockedMemory(&result)
@@ -91,6 +94,15 @@ public struct Admission {
     }
   }
 
+  private func judgeLibraryThreads(_ result: inout AdmissionResult) {
+    let threads = result.threads
+    guard threads.library > threads.libraryBudget else { return }
+    result.error(
+      "global.resources.library_threads",
+      "library threads: budget \(threads.libraryBudget), asked \(threads.library) = \(result.library.sum); raise "
+        + "`resources.library_threads`")
+  }
+
   private func judgeMemory(_ result: inout AdmissionResult) {
     result.memory = MemoryGrant(
       budget: resources.memory, pools: result.demands.reduce(0) { $0 + $1.footprint.pools },
@@ -105,7 +117,8 @@ public struct Admission {
   private func judgeDescriptors(_ result: inout AdmissionResult) {
     let loops = result.threads.loops
     result.descriptors = DescriptorGrant(
-      limit: capacity.openFiles, process: model.processDescriptors + loops * model.loopDescriptors,
+      limit: capacity.openFiles,
+      process: model.processDescriptors + loops * model.loopDescriptors + result.library.descriptors,
       pipelines: result.demands.reduce(0) { $0 + $1.footprint.descriptors })
     let descriptors = result.descriptors
     guard descriptors.total > descriptors.limit else { return }

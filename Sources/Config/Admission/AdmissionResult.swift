@@ -5,6 +5,7 @@ public struct AdmissionResult: Sendable, Equatable {
   /// The loops in use, by number.
   public var loops: [LoopGrant] = []
   public var threads = ThreadGrant()
+  public var library = LibraryGrant()
   public var memory = MemoryGrant()
   public var descriptors = DescriptorGrant()
   public var lockedMemory = LockedMemoryGrant()
@@ -88,7 +89,7 @@ public struct MemoryGrant: Sendable, Equatable {
 public struct DescriptorGrant: Sendable, Equatable {
   /// RLIMIT_NOFILE.
   public var limit = 0
-  /// Those of the process and its loops.
+  /// Those of the process, its loops and its clients of libraries.
   public var process = 0
   /// Those of all pipelines.
   public var pipelines = 0

@@ -46,7 +46,8 @@ extension AdmissionResult {
     let limit = lockedMemory.limit.map { "limit \(Units.text(bytes: $0))" } ?? "no limit"
     return [
       "threads: \(threads.total) = \(threadSum)\(budget)",
-      "library threads: \(threads.library), budget \(threads.libraryBudget)",
+      "library threads: \(threads.library)\(library.parts.isEmpty ? "" : " = \(library.sum)"), "
+        + "budget \(threads.libraryBudget)",
       "memory: \(Units.rough(bytes: memory.total)) = \(memorySum), budget \(Units.text(bytes: memory.budget)); "
         + "\(Units.rough(bytes: memory.shared)) are shared by queues",
       "descriptors: \(descriptors.total) = \(descriptorSum), limit \(descriptors.limit)",

@@ -50,7 +50,7 @@ public struct Demand: Sendable, Equatable {
     self.pipeline = pipeline.name
     // Readers are workers of the ring; without one a pipeline reads one dump after the other.
     readers = mayUseRing ? max(0, pipeline.reader.parallelism - 1) : 0
-    needsFileWorker = mayUseRing && pipeline.sinks.contains { $0.kind.writesFiles }
+    needsFileWorker = mayUseRing && pipeline.sinks.contains(where: \.writesFiles)
     footprint = model.footprint(pipeline, mayUseRing)
     queueReserve = pipeline.sinks.reduce(0) { $0 + pipeline.queueReserve(of: $1) }
   }
@@ -81,23 +81,10 @@ extension PipelineSettings {
   /// Bytes that are set aside for the queue of one of its sinks, and that this queue opens its account with: `queue.reserve`, or
   /// two full batches, in units of 64 KiB; never more than `queue.bytes`. 0 if it has no queue.
   public func queueReserve(of sink: SinkSettings) -> Int {
-    guard sink.kind.hasQueue else { return 0 }
+    guard sink.kind.traits.hasQueue else { return 0 }
     let reserve = Self.roundedUp(sink.queue.reserve ?? 2 * batch.bytes)
     return sink.queue.bytes > 0 ? min(reserve, Self.roundedUp(sink.queue.bytes)) : reserve
   }
 
   private static func roundedUp(_ bytes: Int) -> Int { (bytes + queueUnit - 1) / queueUnit * queueUnit }
-}
-
-extension SinkKind {
-  /// Rows may have to wait for it.
-  var hasQueue: Bool { if case .blackhole = self { false } else { true } }
-
-  /// Writes may go to a regular file, for which the ring needs a worker.
-  var writesFiles: Bool {
-    switch self {
-    case .stdout, .stderr, .file: true
-    case .blackhole: false
-    }
-  }
 }

@@ -81,6 +81,15 @@ extension SinkKind {
     case .stdout: "stdout"
     case .stderr: "stderr"
     case .file: "file"
+    case .udp: "udp"
+    case .unixgram: "unixgram"
+    case .tcp: "tcp"
+    case .unix: "unix"
+    case .http: "http"
+    case .clickHouse: "clickhouse"
+    case .s3: "s3"
+    case .kafka: "kafka"
+    case .nats: "nats"
     case .blackhole: "blackhole"
     }
   }

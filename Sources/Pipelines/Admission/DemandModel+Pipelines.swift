@@ -18,11 +18,12 @@ extension DemandModel {
 extension PipelineFootprint {
   init(_ plan: PipelinePlan, mayUseRing: Bool) {
     let port = PortFootprint(mayUseRing ? plan.mode : .syscall, plan.portOptions)
-    let batches = plan.batches * Self.pages(plan.batchBytes)
+    let marks = plan.marksRows ? plan.batchRows * MemoryLayout<RowMark>.stride : 0
+    let batches = plan.batches * Self.pages(Self.pages(plan.batchBytes) + marks)
     self.init(
       pools: port.memory + batches + Self.dumps(plan), lockedMemory: port.lockedMemory,
-      // Its way home from other namespaces, a netlink socket a dump, and a file sink's file twice while it is reopened.
-      descriptors: port.descriptors + 1 + plan.recvBatch + 2 * plan.sinks.count { $0.kind.hasFile })
+      // Its way home from other namespaces, a netlink socket a dump, and what its sinks open.
+      descriptors: port.descriptors + 1 + plan.recvBatch + plan.sinks.reduce(0) { $0 + $1.descriptors })
   }
 
   /// What `Pipeline` allocates for each dump in flight and for datagrams that wait to be encoded.
@@ -55,8 +56,4 @@ extension PipelinePlan {
         .prefixRange.upperBound
     }
   }
-}
-
-extension SinkKind {
-  fileprivate var hasFile: Bool { if case .file = self { true } else { false } }
 }

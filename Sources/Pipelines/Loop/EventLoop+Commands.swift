@@ -21,7 +21,8 @@ extension EventLoop {
       }
       try start(pipeline, parcel)
       supervisor.post(.switched(ticket))
-    case .build(let ticket, let plan, let board, let parcel): try build(ticket, plan, board, parcel)
+    case .build(let ticket, let plan, let board, let parcel, let isChecked):
+      try build(ticket, plan, board, parcel, isChecked: isChecked)
     case .adjust(let ticket, let name): scheduleAdjustment(ticket, of: name)
     case .replace(let ticket, let name):
       guard case .pipeline(let heir)? = prepared.removeValue(forKey: ticket) else { return refuse(ticket, name) }
@@ -44,11 +45,20 @@ extension EventLoop {
     }
   }
 
-  private func answer(_ ticket: Ticket, _ make: () throws(StartError) -> Prepared) {
+  /// - Parameters:
+  ///   - parcel: what a pipeline that is started at once goes on with.
+  ///   - isChecked: destinations that are required have to be there first.
+  private func answer(
+    _ ticket: Ticket, parcel: Parcel? = nil, isChecked: Bool = true, _ make: () throws(StartError) -> Prepared
+  ) {
     do throws(StartError) {
-      prepared[ticket] = try make()
+      let made = try make()
+      prepared[ticket] = made
       // Before anything is submitted to a ring that may be the first one of this thread.
       limitWorkers()
+      if isChecked, case .pipeline(let pipeline) = made, pipeline.plan.requiresHealth {
+        return try beginHealthCheck(ticket, pipeline, parcel)
+      }
       supervisor.post(.prepared(ticket, nil))
     } catch {
       supervisor.post(.prepared(ticket, error))
@@ -56,18 +66,22 @@ extension EventLoop {
   }
 
   private func discard(_ ticket: Ticket) {
+    endHealthCheck(ticket)
     if case .pipeline(let pipeline)? = prepared.removeValue(forKey: ticket) { pipeline.close() }
   }
 
-  private func start(_ pipeline: Pipeline, _ parcel: Parcel?) throws(SystemError) {
+  func start(_ pipeline: Pipeline, _ parcel: Parcel?) throws(SystemError) {
     if let parcel { pipeline.inherit(from: parcel) }
     try adopt(pipeline)
   }
 
   private func build(
-    _ ticket: Ticket, _ plan: PipelinePlan, _ board: PipelineBoard, _ parcel: Parcel
+    _ ticket: Ticket, _ plan: PipelinePlan, _ board: PipelineBoard, _ parcel: Parcel, isChecked: Bool
   ) throws(SystemError) {
-    answer(ticket) { () throws(StartError) in .pipeline(try builder.build(plan, board: board, awaitsEstate: true)) }
+    answer(ticket, parcel: parcel, isChecked: isChecked) { () throws(StartError) in
+      .pipeline(try builder.build(plan, board: board, awaitsEstate: true))
+    }
+    if healthChecks.contains(where: { $0.ticket == ticket }) { return }
     if case .pipeline(let pipeline)? = prepared.removeValue(forKey: ticket) { try start(pipeline, parcel) }
   }
 

@@ -20,6 +20,8 @@ final class EventLoop {
   var prepared: [Ticket: Prepared] = [:]
   /// What a pipeline shall go on with at its next poll boundary.
   var adjustments: [PendingAdjustment] = []
+  /// What was built and waits for its destinations.
+  var healthChecks: [HealthCheck] = []
   /// Pipelines by what the poller reports their port as.
   private var ports: [UInt64: Pipeline] = [:]
   private var nextPort: UInt64 = 1
@@ -68,6 +70,7 @@ final class EventLoop {
       let now = MonotonicTime.now().nanoseconds
       clock.turned(at: now)
       try advance(now: now)
+      try advanceHealthChecks(now: now)
       if isStopping {
         if running.allSatisfy({ $0.isFinished }), retirements.isEmpty { return }
         if let drainUntil, now >= drainUntil { return }
@@ -80,6 +83,7 @@ final class EventLoop {
   func stop() {
     isStopping = true
     drainUntil = MonotonicTime.now().nanoseconds + drainTimeout
+    refuseHealthChecks()
     for pipeline in running { pipeline.stop() }
     for index in retirements.indices { retirements[index].pipeline.stop() }
   }
@@ -88,17 +92,25 @@ final class EventLoop {
 
   /// Watches a pipeline's port and gives it turns from now on.
   func adopt(_ pipeline: Pipeline) throws(SystemError) {
-    try poller.add(pipeline.port.pollable, token: nextPort)
-    ports[nextPort] = pipeline
-    nextPort += 1
+    try watch(pipeline)
     running.append(pipeline)
     if isStopping { pipeline.stop() }
   }
 
-  /// Forgets a pipeline's port, and lets go of it.
-  func dismiss(_ pipeline: Pipeline) {
+  func watch(_ pipeline: Pipeline) throws(SystemError) {
+    try poller.add(pipeline.port.pollable, token: nextPort)
+    ports[nextPort] = pipeline
+    nextPort += 1
+  }
+
+  func unwatch(_ pipeline: Pipeline) {
     poller.remove(pipeline.port.pollable)
     for (token, watched) in ports where watched === pipeline { ports[token] = nil }
+  }
+
+  /// Forgets a pipeline's port, and lets go of it.
+  func dismiss(_ pipeline: Pipeline) {
+    unwatch(pipeline)
     pipeline.close()
     tellPolls(of: pipeline)
   }
@@ -137,6 +149,7 @@ final class EventLoop {
     for retirement in retirements { deadline = min(deadline, retirement.deadline) }
     for adjustment in adjustments { deadline = min(deadline, adjustment.interruptAt) }
     if let drainUntil { deadline = min(deadline, drainUntil) }
+    deadline = min(deadline, nextHealthCheck)
     try poller.wait(until: deadline == .max ? nil : MonotonicTime(nanoseconds: deadline)) { token, _ in
       switch token {
       case EventLoop.wakeupToken:

@@ -5,7 +5,8 @@ typealias Ticket = Int
 
 /// What the supervisor asks of a loop. A loop performs commands in the order in which they came, between two turns.
 enum LoopCommand: Sendable {
-  /// Build a pipeline beside what runs: ring, pools, encoders, sinks. It does nothing yet. Answered by `prepared`.
+  /// Build a pipeline beside what runs: ring, pools, encoders, sinks. It does nothing yet. Answered by `prepared`, once all
+  /// destinations are there that are required (`healthcheck: require`).
   ///
   /// `isHeir`: its sinks wait for what those of a pipeline of the same name have not delivered.
   case prepare(Ticket, PipelinePlan, PipelineBoard, isHeir: Bool)
@@ -16,7 +17,9 @@ enum LoopCommand: Sendable {
   /// Start a prepared pipeline, with what is left of one that had its name. Answered by `switched`.
   case start(Ticket, Parcel?)
   /// Build a pipeline with what is left of one that had its name, and start it. Answered by `prepared`.
-  case build(Ticket, PipelinePlan, PipelineBoard, Parcel)
+  ///
+  /// `isChecked`: destinations that are required have to be there; what ran before is built again without regard to them.
+  case build(Ticket, PipelinePlan, PipelineBoard, Parcel, isChecked: Bool)
   /// At the next poll boundary, go on with the adjustment that was prepared. Answered by `switched`.
   case adjust(Ticket, pipeline: String)
   /// At the next poll boundary, go on with the pipeline that was prepared; what the old one's sinks have not delivered goes to

@@ -24,9 +24,17 @@ final class Encoding {
   private let openBatches: OpenBatches
   /// Where this encoding stands in the datagram at the head of the queue.
   private var position = 0
+  /// Some sink tells rows apart.
+  private let marksRows: Bool
+  private var lastBatch: BatchID
 
   /// - Parameter prefixOffset: where the regions of the encodings before this one end.
-  init(encoder: consuming RecordEncoder, plan: PipelinePlan, prefixOffset: Int, openBatches: OpenBatches) {
+  init(
+    encoder: consuming RecordEncoder, plan: PipelinePlan, marksRows: Bool = false, prefixOffset: Int,
+    openBatches: OpenBatches
+  ) {
+    self.marksRows = marksRows
+    lastBatch = BatchID(series: .random(in: 1 ... .max), number: 0)
     self.openBatches = openBatches
     prefixRange = prefixOffset..<(prefixOffset + Encoding.padded(MemoryLayout<Int>.size + encoder.maximumPrefixBytes))
     rowLimit = plan.batchRows
@@ -108,10 +116,13 @@ final class Encoding {
   ) -> TranscodeStop {
     guard var lease = open.take() else { return .batchFull }
     func fill(_ batch: inout Batch) -> TranscodeStop {
-      encoder.transcode(
+      // Copies, because the counts are changed while the rest of the batch is read.
+      var (end, rows) = (batch.end, batch.rows)
+      defer { (batch.end, batch.rows) = (end, rows) }
+      return encoder.transcode(
         datagram, position: &position, sequence: sequence, selection: selection, timestamp: timestamp, prefix: prefix,
-        into: UnsafeMutableRawBufferPointer(rebasing: batch.memory[..<byteLimit]), end: &batch.end, rows: &batch.rows,
-        rowLimit: rowLimit, tally: &tally)
+        into: UnsafeMutableRawBufferPointer(rebasing: batch.memory[..<byteLimit]), end: &end, rows: &rows,
+        rowLimit: rowLimit, marks: marksRows ? UnsafeMutableRawPointer(batch.marks.baseAddress) : nil, tally: &tally)
     }
     let stop = fill(&lease.value)
     open = consume lease
@@ -122,9 +133,13 @@ final class Encoding {
   func ship() {
     guard openRows > 0, var batch = open.take() else { return }
     openBatches.count -= 1
+    lastBatch.number += 1
+    let id = lastBatch
     func seal(_ batch: inout Batch) {
       encoder.seal(batch.memory, start: &batch.start, end: &batch.end)
-      batch.sealedAt = wallClockNanoseconds()
+      batch.facts.id = id
+      batch.facts.bodyOffset = RecordEncoder.batchHeadroom - batch.start
+      batch.facts.sealedAt = wallClockNanoseconds()
     }
     seal(&batch.value)
     firstRowAt = nil

@@ -90,7 +90,7 @@ extension Pipeline {
     case .receive:
       if completion.isFinal { dump.pointee.receive = nil }
       receiveCompleted(completion, slot, dump)
-    case .write, .timer: break
+    default: break
     }
     freeIfDone(slot)
   }

@@ -149,13 +149,21 @@ final class Pipeline {
     // Who asked while a poll ran need not wait for a completion.
     if mayBeginRequestedPoll { isDue = true }
     flushAged(now: before)
-    for sink in sinks { sink.resume() }
+    if isStopping, isQuiet { for sink in sinks { sink.drain() } } else { for sink in sinks { sink.resume() } }
     armTimer()
     submitted = wallClockNanoseconds()
     try port.submit()
     if started > 0 { quantum.observe(duration: MonotonicTime.now().nanoseconds - before) }
     publishIfDue(now: before)
     if let failure { throw failure }
+  }
+
+  /// Does what its sinks have to do, and nothing else: it has been built and does not run yet.
+  func turnSinks() throws(SystemError) {
+    isDue = false
+    _ = try port.reap(limit: plan.cqeBatch) { completion in handle(completion) }
+    for sink in sinks { sink.resume() }
+    try port.submit()
   }
 
   // MARK: Ending

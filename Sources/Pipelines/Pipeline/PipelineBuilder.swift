@@ -13,6 +13,7 @@ struct PipelineBuilder: Sendable {
   /// `NamespaceScout.mountsPollable`. The main thread cannot watch it: its loop asks for no EPOLLPRI.
   let mountsPollable: Int32
   let memory: MemoryBudget
+  let clients: ClientRegistry
   /// Makes the loop give its pipelines a turn; called from any thread.
   let wake: @Sendable () -> Void
 
@@ -36,7 +37,7 @@ struct PipelineBuilder: Sendable {
           selection: options.ownNamespaceOnly ? own : plan.namespaces, others: plan.otherNamespaces),
         door: door,
         encodings: encodings, sinks: sinks,
-        batchPool: try BatchPool(count: plan.batches, byteCount: plan.batchBytes), board: board, log: log)
+        batchPool: try PipelineBuilder.makeBatchPool(plan), board: board, log: log)
     } catch {
       throw .system("pipeline \(plan.name): \(error)")
     }
@@ -45,21 +46,30 @@ struct PipelineBuilder: Sendable {
   /// What a running pipeline goes on with under other live settings.
   func buildAdjustment(of present: PipelinePlan?, _ plan: PipelinePlan) throws(StartError) -> Pipeline.Adjustment {
     let encodings = try PipelineBuilder.makeEncodings(plan)
-    let isSame = present.map { $0.batchBytes == plan.batchBytes && $0.batches == plan.batches } ?? false
+    let isSame =
+      present.map {
+        $0.batchBytes == plan.batchBytes && $0.batches == plan.batches
+          && (!plan.marksRows || $0.batchRows == plan.batchRows)
+      } ?? false
     do throws(SystemError) {
       return Pipeline.Adjustment(
         plan: plan, encodings: encodings,
-        batchPool: isSame ? nil : try BatchPool(count: plan.batches, byteCount: plan.batchBytes))
+        batchPool: isSame ? nil : try PipelineBuilder.makeBatchPool(plan))
     } catch {
       throw .system("pipeline \(plan.name): \(error)")
     }
+  }
+
+  private static func makeBatchPool(_ plan: PipelinePlan) throws(SystemError) -> BatchPool {
+    try BatchPool(
+      count: plan.batches, byteCount: plan.batchBytes, marks: plan.marksRows ? plan.batchRows : 0)
   }
 
   /// The encoders of a plan; made by `check` too, since a column or a limit may be wrong.
   static func makeEncodings(_ plan: PipelinePlan) throws(StartError) -> [Encoding] {
     let openBatches = OpenBatches(encodings: plan.encodings.count)
     var encodings: [Encoding] = []
-    for part in plan.encodings {
+    for (index, part) in plan.encodings.enumerated() {
       let encoder: RecordEncoder
       do throws(UnknownColumn) {
         encoder = try RecordEncoder(
@@ -76,7 +86,8 @@ struct PipelineBuilder: Sendable {
       }
       encodings.append(
         Encoding(
-          encoder: encoder, plan: plan, prefixOffset: encodings.last?.prefixRange.upperBound ?? 0,
+          encoder: encoder, plan: plan, marksRows: plan.marksRows(inEncoding: index),
+          prefixOffset: encodings.last?.prefixRange.upperBound ?? 0,
           openBatches: openBatches))
     }
     return encodings
@@ -94,48 +105,6 @@ struct PipelineBuilder: Sendable {
       case .system, .descriptorsExhausted: throw .system("pipeline \(plan.name): \(error)")
       default: throw .missingRight("pipeline \(plan.name): \(error)")
       }
-    }
-  }
-
-  private func makeSinks(
-    _ plan: PipelinePlan, _ encodings: [Encoding], _ port: any Port, awaitsEstate: Bool
-  ) throws(StartError) -> [any Sink] {
-    var sinks: [any Sink] = []
-    for (index, part) in plan.sinks.enumerated() {
-      let encoding = encodings[part.encoding]
-      let output = SinkOutput(
-        port: port, owner: Pipeline.Owner.sinks + UInt32(index), header: encoding.header, queue: part.queue,
-        retry: part.retry, budget: memory, capacity: plan.batches, patience: plan.timeout / 2,
-        awaitsEstate: awaitsEstate, wake: wake)
-      let sink = try makeSink(part, output)
-      encoding.attach(sink)
-      sinks.append(sink)
-    }
-    return sinks
-  }
-
-  /// Where sinks are listed.
-  private func makeSink(_ part: PipelinePlan.SinkPlan, _ output: SinkOutput) throws(StartError) -> any Sink {
-    switch part.kind {
-    case .stdout: return StandardStreamSink(name: part.name, descriptor: STDOUT_FILENO, output)
-    case .stderr: return StandardStreamSink(name: part.name, descriptor: STDERR_FILENO, output)
-    case .blackhole: return BlackholeSink(name: part.name, awaitsEstate: output.awaitsEstate)
-    case .file(let file):
-      do throws(FileError) {
-        return try FileSink(name: part.name, path: file.path, mode: file.mode, output)
-      } catch {
-        throw StartError(error, sink: part.name)
-      }
-    }
-  }
-}
-
-extension StartError {
-  init(_ error: FileError, sink: String) {
-    if case .system(let cause) = error, cause.errno == EACCES || cause.errno == EPERM {
-      self = .missingRight("sink \(sink): \(error)")
-    } else {
-      self = .system("sink \(sink): \(error)")
     }
   }
 }

@@ -49,13 +49,35 @@ struct PipelinePlan: Sendable {
     let encoding: Int
     let queue: QueuePolicy
     let retry: RetryPolicy
+    let healthcheck: HealthcheckChoice
+    /// Nil: batches go one by one.
+    let gather: GatherPolicy?
+    /// Where its queue may spill.
+    let spool: SpoolPlace?
+    /// What its batches become as a whole; nil: they go as they are.
+    let object: ObjectPlan?
+    let tls: TLSSettings
+    let timeouts: HTTPTimeouts
+    /// Names the client that it shares; empty: it has none.
+    let client: String
+
+    /// Those of the destination, and one each to write to disk and to read from it.
+    var operations: Int { kind.traits.operations + (kind.traits.hasQueue ? 2 : 0) }
+    var descriptors: Int { kind.traits.descriptors + (kind.traits.hasQueue ? 2 : 0) }
+  }
+
+  /// How a sink makes files or objects of columns.
+  struct ObjectPlan: Equatable, Sendable {
+    let columns: [String]?
   }
 
   /// - Parameters:
   ///   - host: what rows say of this host; its name spreads polls over a fleet.
   ///   - pipelines: all enabled ones, for `rest`.
+  ///   - dataDir: where queues may spill; nil: nowhere.
   init(
-    _ settings: PipelineSettings, among pipelines: [PipelineSettings] = [], host: HostIdentity, _ options: RunOptions
+    _ settings: PipelineSettings, among pipelines: [PipelineSettings] = [], host: HostIdentity, dataDir: String? = nil,
+    _ options: RunOptions
   ) {
     self.host = host
     name = settings.name
@@ -88,29 +110,45 @@ struct PipelinePlan: Sendable {
 
     var encodings: [EncodingPlan] = []
     sinks = settings.sinks.map { sink in
-      let plan = EncodingPlan(format: options.asTable ? .table : RecordFormat(sink.format), columns: sink.columns)
+      let encoding = sink.encoding
+      let plan = EncodingPlan(
+        format: options.asTable ? .table : RecordFormat(encoding.format), columns: encoding.columns)
       let index = encodings.firstIndex(of: plan) ?? encodings.count
       if index == encodings.count { encodings.append(plan) }
       return SinkPlan(
         name: sink.name, kind: sink.kind, encoding: index,
         queue: QueuePolicy(sink.queue, reserve: settings.queueReserve(of: sink)),
-        retry: RetryPolicy(sink.retry))
+        retry: RetryPolicy(sink.retry), healthcheck: sink.healthcheck, gather: GatherPolicy(sink.gather),
+        spool: SpoolPlace(sink, of: settings.name, plan, dataDir: dataDir),
+        object: sink.format == .parquet ? ObjectPlan(columns: sink.columns) : nil, tls: sink.tls,
+        timeouts: sink.timeouts, client: sink.libraryDemand?.client ?? "")
     }
     self.encodings = encodings
   }
 
-  /// Operations in flight at once: a send and a receive for each dump, a write for each sink, and timers (one armed, one that is
+  /// Operations in flight at once: a send and a receive for each dump, what each sink needs, and timers (one armed, one that is
   /// being cancelled for it, with room for the completion of a third).
-  var operations: Int { 2 * recvBatch + sinks.count + 3 }
+  var operations: Int { 2 * recvBatch + sinks.reduce(0) { $0 + $1.operations } + 3 }
+
+  /// It must not run while some destination is not there.
+  var requiresHealth: Bool { sinks.contains { $0.healthcheck == .require } }
+
+  /// Some sink tells rows apart, so that batches have marks.
+  var marksRows: Bool { sinks.contains { $0.kind.traits.marksRows } }
+
+  /// A sink of this encoding tells rows apart.
+  func marksRows(inEncoding index: Int) -> Bool {
+    sinks.contains { $0.encoding == index && $0.kind.traits.marksRows }
+  }
 }
 
 // MARK: Settings in the terms of the modules
 
 extension RecordFormat {
-  /// The encoder's format for a configured one.
+  /// The encoder's format for a configured one; for a file of columns, that of the rows that it is made of.
   public init(_ name: FormatName) {
     switch name {
-    case .protobufList: self = .protobufList
+    case .protobufList, .parquet: self = .protobufList
     case .protobuf: self = .protobuf
     case .jsonl: self = .jsonl
     case .protoJSON: self = .protoJSON
@@ -157,8 +195,37 @@ extension QueuePolicy {
       case .block: .block
       case .dropNewest: .dropNewest
       case .dropOldest: .dropOldest
+      case .spill: .spill
       }
     self.init(limit: settings.bytes, reserve: reserve, whenFull: whenFull)
+  }
+}
+
+extension SpoolPlace {
+  /// Of all queues that spill.
+  static func parent(dataDir: String) -> String { "\(dataDir)/spill" }
+
+  /// A directory of its own for each pipeline, sink and way of encoding: what was encoded otherwise cannot be sent with the rest.
+  init?(
+    _ sink: SinkSettings, of pipeline: String, _ encoding: PipelinePlan.EncodingPlan, dataDir: String?
+  ) {
+    guard let dataDir, sink.kind.traits.hasQueue else { return nil }
+    var way = encoding.format.rawValue
+    if let columns = encoding.columns {
+      let sum = Array(columns.joined(separator: ",").utf8).withUnsafeBytes { Checksum.crc32c($0) }
+      way += "-\(String(sum, radix: 16))"
+    }
+    // Names have no `@` (and may be `..`).
+    self.init(
+      directory: "\(Self.parent(dataDir: dataDir))/\(pipeline)@\(sink.name)@\(way)", limit: sink.queue.spillBytes)
+  }
+}
+
+extension GatherPolicy {
+  /// Nil for a sink that does not gather.
+  init?(_ settings: GatherSettings) {
+    guard settings.bytes > 0 else { return nil }
+    self.init(bytes: settings.bytes, rows: settings.rows, maxAge: settings.maxAge.nanoseconds)
   }
 }
 

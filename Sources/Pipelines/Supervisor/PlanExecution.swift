@@ -105,10 +105,10 @@ struct PlanExecution {
     parcels[index] = parcel
     switch (phase, steps[index].present, steps[index].future) {
     case (.rebuilding, _, let future?):
-      return [.send(loop: future.loop, .build(ticket, future.plan, future.board, parcel))]
+      return [.send(loop: future.loop, .build(ticket, future.plan, future.board, parcel, isChecked: true))]
     case (.switching, _, let future?): return [.send(loop: future.loop, .start(ticket, parcel))]
     case (.undoing, let present?, _):
-      return [.send(loop: present.loop, .build(ticket, present.plan, present.board, parcel))]
+      return [.send(loop: present.loop, .build(ticket, present.plan, present.board, parcel, isChecked: false))]
     default:
       awaited.remove(ticket)
       return goOn()
@@ -225,6 +225,6 @@ struct PlanExecution {
     if rebuilt.contains(index), let future = steps[index].future {
       return [.send(loop: future.loop, .vacate(ticket(index), pipeline: steps[index].pipeline, for: present.plan))]
     }
-    return [.send(loop: present.loop, .build(ticket(index), present.plan, present.board, parcel))]
+    return [.send(loop: present.loop, .build(ticket(index), present.plan, present.board, parcel, isChecked: false))]
   }
 }

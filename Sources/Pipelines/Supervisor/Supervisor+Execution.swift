@@ -1,6 +1,8 @@
 import Config
 import IO
+import Logging
 import Records
+import Sinks
 
 /// Carrying out: from a plan to loops that run it.
 extension Supervisor {
@@ -25,7 +27,8 @@ extension Supervisor {
       return RunningConfiguration.RunningPipeline(
         name: pipeline.name, loop: admission.assignment[pipeline.name] ?? 0,
         plan: PipelinePlan(
-          pipeline.withSinks(inOrderOf: kept?.plan), among: settings.pipelines, host: next.host, options),
+          pipeline.withSinks(inOrderOf: kept?.plan), among: settings.pipelines, host: next.host,
+          dataDir: settings.global.dataDir, options),
         board: kept?.board ?? PipelineBoard(name: pipeline.name, sinks: pipeline.sinks.map(\.name)),
         generation: action == .keep ? present?.generation ?? next.generation : next.generation)
     }
@@ -135,7 +138,7 @@ extension Supervisor {
     for (ticket, vacancy) in vacancies where vacancy.retryAt <= now {
       vacancies[ticket]?.retryAt = .max
       let place = vacancy.place
-      loops[place.loop]?.send(.build(ticket, place.plan, place.board, vacancy.parcel))
+      loops[place.loop]?.send(.build(ticket, place.plan, place.board, vacancy.parcel, isChecked: false))
     }
     return vacancies.values.map(\.retryAt).min() ?? .max
   }
@@ -170,16 +173,32 @@ extension Supervisor {
   func drained(_ pipeline: String, _ totals: PipelineTotals) {
     if let count = draining[pipeline] { draining[pipeline] = count > 1 ? count - 1 : nil }
     endUnusedLoops()
+    tellOrphanedSpools()
     let remaining = (inProgress?.next ?? running)?.pipeline(pipeline)
     // The counters of what goes on are told elsewhere, at any time; those of what went, here.
     for sink in totals.sinks where remaining?.plan.sinks.contains(where: { $0.name == sink.name }) != true {
+      var left: Logger.Metadata = [:]
+      if sink.tally.inFlight > 0 { left["left_on_disk"] = "\(sink.tally.inFlight)" }
       log.info(
         remaining == nil ? "pipeline \(pipeline) has gone" : "sink \(sink.name) of pipeline \(pipeline) has gone",
         metadata: [
           "encoded": "\(totals.counters.rows.encoded)", "sink": "\(sink.name)",
           "delivered": "\(sink.tally.delivered)", "dropped": "\(sink.tally.dropped.total)",
-        ])
+        ].merging(left) { $1 })
     }
+  }
+
+  /// Says once of every spilled queue that no sink reads it.
+  func tellOrphanedSpools() {
+    guard let configuration = inProgress?.next ?? running else { return }
+    let known = Set(configuration.pipelines.flatMap { $0.plan.sinks.compactMap { $0.spool?.directory } })
+    let parent = SpoolPlace.parent(dataDir: configuration.settings.global.dataDir)
+    for orphan in OrphanedSpool.all(in: parent, besides: known) where toldSpools.insert(orphan.directory).inserted {
+      log.warning(
+        "\(orphan.directory): spilled rows that no sink sends; they wait for the pipeline, sink, format and columns that they were made for",
+        metadata: ["rows": "\(orphan.rows)", "files": "\(orphan.files)"])
+    }
+    toldSpools.subtract(known)
   }
 
   // MARK: Loops
@@ -211,7 +230,7 @@ extension Supervisor {
       builder: { wake in
         PipelineBuilder(
           options: options, log: log, namespaces: namespaces, mountsPollable: scout?.mountsPollable ?? -1,
-          memory: budget, wake: wake)
+          memory: budget, clients: clients, wake: wake)
       }, events: mailbox, drainTimeout: drainTimeout(global), cpus: global.resources.cpus)
   }
 
@@ -224,6 +243,7 @@ extension Supervisor {
   private func apply(_ configuration: RunningConfiguration, after previous: Settings?) {
     let global = configuration.settings.global
     budget.resize(limit: configuration.admission.memory.budget - configuration.admission.memory.pools)
+    clients.threads.limit = global.resources.libraryThreads
     configureScout(from: previous, to: configuration.settings)
     for grant in configuration.admission.loops {
       let loop = loops[grant.number]

@@ -24,6 +24,7 @@ extension Supervisor {
       services.discard()
       throw error
     }
+    tellOrphanedSpools()
     // What the last good one is stays what it was.
     services.commit(outcome)
     lastSuccess = wallClockNanoseconds()
@@ -39,6 +40,7 @@ extension Supervisor {
     var first = successor(of: nothing, settings, admission, hash) { _ in .add }
     first.state = state
     budget.resize(limit: admission.memory.budget - admission.memory.pools)
+    clients.threads.limit = settings.global.resources.libraryThreads
     var result: StartError?
     var isDone = false
     let steps = first.pipelines.map {

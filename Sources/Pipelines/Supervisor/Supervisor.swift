@@ -32,6 +32,7 @@ public final class Supervisor {
   var scout: NamespaceScout?
   var nextTicket: Ticket = 1
   let budget = MemoryBudget(limit: 0)
+  let clients = ClientRegistry(libraryThreads: 0)
   var facts = HostFacts(hostname: "", bootID: "", machineID: "", kernelRelease: "", seesHostProcesses: nil)
   /// What the loops are carrying out.
   var inProgress: ExecutionInProgress?
@@ -48,6 +49,8 @@ public final class Supervisor {
   var vacancies: [Ticket: Vacancy] = [:]
   /// Pipelines that go and have not let go of everything yet.
   var draining: [String: Int] = [:]
+  /// Directories of spilled rows that were said to belong to no sink.
+  var toldSpools: Set<String> = []
   private var pollRequests: [Int: (PollOutcome?) -> Void] = [:]
   private var nextPollRequest = 1
   private var finished: Set<String> = []
@@ -143,7 +146,10 @@ public final class Supervisor {
       } else if let error {
         return fail(error)
       }
-      if isStopping, loops.isEmpty, ending == nil { ending = .stopped }
+      if isStopping, loops.isEmpty, ending == nil {
+        clients.waitUntilClosed(milliseconds: 500)
+        ending = .stopped
+      }
     }
   }
 

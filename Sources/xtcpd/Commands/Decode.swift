@@ -14,6 +14,7 @@ struct Decode: ParsableCommand {
 
       xtcpd decode sockets.pb | jq .
       xtcpd decode capture.pcap --format csv > sockets.csv
+      xtcpd decode sockets.pb --format parquet > sockets.parquet
 
       Exit code 1: the file does not hold together; the error names the byte, and what came before it has been printed.
       """)
@@ -22,13 +23,13 @@ struct Decode: ParsableCommand {
   var file: String
 
   @Option(name: [.short, .long], help: "The format to print.")
-  var format: OutputFormat = .record(.jsonl)
+  var format: DecodeFormat = .rows(.record(.jsonl))
 
   @Option(name: [.short, .long], help: "The format of the file; auto looks at its first bytes.")
   var inputFormat: InputFormat = .auto
 
   @Option(
-    name: [.short, .long], help: "Only these columns, in this order, separated by commas (table, csv, tsv).",
+    name: [.short, .long], help: "Only these columns, in this order, separated by commas (table, csv, tsv, parquet).",
     transform: ColumnList.init(parsing:))
   var columns: ColumnList?
 
@@ -38,7 +39,9 @@ struct Decode: ParsableCommand {
       valueName: "release"))
   var kernel = ""
 
-  func validate() throws { try columns?.validate(for: format) }
+  func validate() throws {
+    if case .rows(let format) = format { try columns?.validate(for: format) }
+  }
 
   func run() throws {
     signal(SIGPIPE, SIG_IGN)
@@ -65,14 +68,25 @@ struct Decode: ParsableCommand {
       )
       throw ExitCode.failure
     }
-    var encoder = try RecordEncoder(
-      format: format.recordFormat, columns: columns?.names, attributes: .all,
+    switch format {
+    case .rows(let format): try decode(bytes, kind, as: format)
+    case .parquet: try decodeToParquet(bytes, kind)
+    }
+  }
+
+  private func encoder(_ format: RecordFormat, columns: [String]?) throws -> RecordEncoder {
+    try RecordEncoder(
+      format: format, columns: columns, attributes: .all,
       host: HostIdentity(daemonVersion: BuildInfo.version, kernelRelease: kernel), pipeline: PipelineIdentity())
+  }
+
+  private func decode(_ bytes: UnsafeRawBufferPointer, _ kind: RecordFileKind, as format: OutputFormat) throws {
+    var encoder = try encoder(format.recordFormat, columns: columns?.names)
     try writeHeader(of: encoder)
     var decoder = RecordFileDecoder(kind: kind)
-    var failure: SystemError?
+    var failure: (any Error)?
     try decoder.decode(bytes, through: &encoder) { batch in
-      do throws(SystemError) {
+      do {
         try Streams.writeAll(batch, to: STDOUT_FILENO)
       } catch {
         failure = error
@@ -80,6 +94,38 @@ struct Decode: ParsableCommand {
       return failure == nil
     }
     if let failure { throw failure }
+  }
+
+  /// Through protobuf, of which sinks make Parquet too. What comes before an error is a complete Parquet file.
+  private func decodeToParquet(_ bytes: UnsafeRawBufferPointer, _ kind: RecordFileKind) throws {
+    var encoder = try encoder(.protobuf, columns: nil)
+    var writer = try ParquetWriter(columns: columns?.names, version: BuildInfo.version)
+    writer.begin()
+    var decoder = RecordFileDecoder(kind: kind)
+    var failure: (any Error)?
+    do {
+      try decoder.decode(bytes, through: &encoder) { batch in
+        do {
+          try writer.append(batch, .protobuf)
+          try Self.flush(&writer)
+        } catch {
+          failure = error
+        }
+        return failure == nil
+      }
+    } catch {
+      failure = error
+    }
+    if !(failure is SystemError) {
+      try writer.finish()
+      try Self.flush(&writer)
+    }
+    if let failure { throw failure }
+  }
+
+  private static func flush(_ writer: inout ParquetWriter) throws(SystemError) {
+    try Streams.writeAll(writer.output, to: STDOUT_FILENO)
+    writer.removeOutput(writer.output.count)
   }
 
   private func writeHeader(of encoder: borrowing RecordEncoder) throws(SystemError) {
@@ -114,4 +160,30 @@ enum InputFormat: ExpressibleByArgument {
     case .named(let kind): kind
     }
   }
+}
+
+/// A format that rows can be printed in one by one, or Parquet, which is a file as a whole.
+enum DecodeFormat: ExpressibleByArgument {
+  case rows(OutputFormat)
+  case parquet
+
+  init?(argument: String) {
+    if argument == "parquet" {
+      self = .parquet
+    } else if let format = OutputFormat(argument: argument) {
+      self = .rows(format)
+    } else {
+      return nil
+    }
+  }
+
+  /// What `--help` shows, and what a user writes.
+  var defaultValueDescription: String {
+    switch self {
+    case .rows(let format): format.defaultValueDescription
+    case .parquet: "parquet"
+    }
+  }
+
+  static let allValueStrings = OutputFormat.allValueStrings + ["parquet"]
 }

@@ -11,7 +11,7 @@ enum OutputFormat: ExpressibleByArgument, Equatable {
   init?(argument: String) {
     if argument == "table" {
       self = .table
-    } else if let name = FormatName(rawValue: argument) {
+    } else if let name = FormatName(rawValue: argument), FormatName.streams.contains(name) {
       self = .record(name)
     } else {
       return nil
@@ -26,7 +26,7 @@ enum OutputFormat: ExpressibleByArgument, Equatable {
     }
   }
 
-  static let allValueStrings = ["table"] + FormatName.allCases.map(\.rawValue)
+  static let allValueStrings = ["table"] + FormatName.streams.map(\.rawValue)
 
   /// The encoder's format.
   var recordFormat: RecordFormat {

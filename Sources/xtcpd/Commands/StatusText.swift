@@ -124,7 +124,11 @@ enum StatusText {
     }
     let drops = sink.dropped.map { "\($0.rows) \($0.reason)" }.joined(separator: ", ")
     text += "; dropped \(drops.isEmpty ? "0" : drops)"
-    text += "; in flight \(sink.openRows + sink.queuedRows + sink.sendingRows)"
+    text += "; in flight \(sink.openRows + sink.queuedRows + sink.sendingRows + sink.spilledRows)"
+    if sink.spilledRows > 0 {
+      text += " (\(Quantity.count(sink.spilledRows, "row")), \(Quantity.bytes(sink.spilledBytes)) on disk)"
+    }
+    if sink.restored > 0 { text += "; restored \(sink.restored)" }
     // What is discarded at once has no queue.
     if sink.queueLimit > 0 {
       text += "; queue \(Quantity.bytes(sink.queueBytes)) of \(Quantity.bytes(sink.queueLimit))"

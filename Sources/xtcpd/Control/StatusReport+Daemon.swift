@@ -75,7 +75,8 @@ extension StatusReport.Sink {
       dropped: DropReason.allCases.filter { report.tally.dropped[$0] > 0 }
         .map { .init(reason: $0.rawValue, rows: report.tally.dropped[$0]) },
       bytes: report.tally.bytes, openRows: report.openRows, queuedRows: queue.queuedRows,
-      sendingRows: queue.sendingRows, queueBytes: queue.bytes, queueLimit: queue.limit,
+      sendingRows: queue.sendingRows, spilledRows: queue.spilledRows, spilledBytes: queue.spilledBytes,
+      restored: report.tally.restored, queueBytes: queue.bytes, queueLimit: queue.limit,
       oldestBatchNs: queue.oldestBatch)
   }
 }

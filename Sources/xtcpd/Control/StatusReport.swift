@@ -116,6 +116,9 @@ struct StatusReport: Codable, Equatable {
     var openRows: UInt64
     var queuedRows: UInt64
     var sendingRows: UInt64
+    var spilledRows: UInt64
+    var spilledBytes: Int
+    var restored: UInt64
     var queueBytes: Int
     var queueLimit: Int
     /// 0: nothing waits.

@@ -8,8 +8,7 @@ extension MetricsText {
       "Rows delivered to a sink's destination, and rows restored from disk."
     ) { sink, _, label, out in
       out.sample(label + [("outcome", "delivered")], sink.tally.delivered)
-      // Nothing is spilled to disk by the sinks there are.
-      out.sample(label + [("outcome", "restored")], 0)
+      out.sample(label + [("outcome", "restored")], sink.tally.restored)
     },
     sink("xtcpd_sink_bytes_total", .counter, "Bytes that a sink's destination has taken.") { sink, _, label, out in
       out.sample(label, sink.tally.bytes)
@@ -22,14 +21,19 @@ extension MetricsText {
     },
     sink(
       "xtcpd_records_in_flight", .gauge, by: ["where"],
-      "Rows that are neither delivered nor dropped: open (in the batch that is being filled), queued, sending."
+      "Rows that are neither delivered nor dropped: open (in the batch that is being filled), queued, sending, "
+        + "spilled (on disk)."
     ) { sink, queue, label, out in
       out.sample(label + [("where", "open")], sink.openRows)
       out.sample(label + [("where", "queued")], queue.queuedRows)
       out.sample(label + [("where", "sending")], queue.sendingRows)
+      out.sample(label + [("where", "spilled")], queue.spilledRows)
     },
     sink("xtcpd_queue_bytes", .gauge, "Memory that is held by what waits for a sink.") { _, queue, label, out in
       out.sample(label, queue.bytes)
+    },
+    sink("xtcpd_queue_spilled_bytes", .gauge, "Bytes on disk that wait for a sink.") { _, queue, label, out in
+      out.sample(label, queue.spilledBytes)
     },
     sink("xtcpd_queue_limit_bytes", .gauge, "`queue.bytes` of a sink.") { _, queue, label, out in
       out.sample(label, queue.limit)

@@ -79,7 +79,7 @@ import Testing
     #expect(footprint { $0.reader.recvBatch += 1 }.descriptors == plain.descriptors + 1)
     #expect(footprint { $0.reader.recvBatch += 4 }.pools > plain.pools)
     let file = SinkSettings(name: "c", kind: .file(FileSinkSettings(path: "/f")))
-    #expect(footprint { $0.sinks.append(file) }.descriptors == plain.descriptors + 2)
+    #expect(footprint { $0.sinks.append(file) }.descriptors == plain.descriptors + 4)
     #expect(PipelineFootprint(Self.plan { _ in }, mayUseRing: false).lockedMemory == 0)
     #expect(plain.lockedMemory > 0)
   }

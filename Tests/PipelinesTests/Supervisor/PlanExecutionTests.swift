@@ -48,7 +48,8 @@ import Testing
     case .prepareAdjustment(let ticket, let plan): "prepareAdjustment \(ticket) \(plan.name)"
     case .discard(let ticket): "discard \(ticket)"
     case .start(let ticket, let parcel): "start \(ticket)\(parcel == nil ? "" : " with parcel")"
-    case .build(let ticket, let plan, _, _): "build \(ticket) \(plan.name)"
+    case .build(let ticket, let plan, _, _, let isChecked):
+      "build \(ticket) \(plan.name)\(isChecked ? "" : " unchecked")"
     case .adjust(let ticket, let name): "adjust \(ticket) \(name)"
     case .replace(let ticket, let name): "replace \(ticket) \(name)"
     case .vacate(let ticket, let name, let plan): "vacate \(ticket) \(name)\(plan == nil ? "" : " for an heir")"
@@ -121,11 +122,11 @@ import Testing
     _ = execution.prepared(1, nil)
     _ = execution.parted(2, Self.parcel("b"))
     moves = execution.prepared(2, .system("gone"))
-    #expect(Self.words(moves) == ["0 discard 3", "0 build 2 b"], "b is built again as it was")
+    #expect(Self.words(moves) == ["0 discard 3", "0 build 2 b unchecked"], "b is built again as it was")
     moves = execution.prepared(2, nil)
     #expect(Self.words(moves) == ["0 vacate 1 a for an heir"], "a is turned back")
     moves = execution.parted(1, Self.parcel("a"))
-    #expect(Self.words(moves) == ["0 build 1 a"])
+    #expect(Self.words(moves) == ["0 build 1 a unchecked"])
     moves = execution.prepared(1, .system("still gone"))
     #expect(Self.words(moves) == ["lost a still gone", "failed gone"], "the supervisor goes on trying")
   }
@@ -138,7 +139,7 @@ import Testing
     moves = execution.parted(1, Self.parcel("fat"))
     #expect(Self.words(moves) == ["0 prepare 2 new"])
     moves = execution.prepared(2, .system("no room"))
-    #expect(Self.words(moves) == ["0 discard 2", "0 build 1 fat"])
+    #expect(Self.words(moves) == ["0 discard 2", "0 build 1 fat unchecked"])
     moves = execution.prepared(1, nil)
     #expect(Self.words(moves) == ["failed no room"])
   }
