@@ -1,5 +1,6 @@
 # xtcpd. Every goal installs what it needs and is missing (scripts/setup): `make run` and `make test` work on a bare
-# Debian 12 that has Swift and make. XTCPD_BINARY, FUZZ_SECONDS, SCHEDULER_SECONDS and SOCKETS may be set from outside.
+# Debian 12 that has Swift and make. XTCPD_BINARY, FUZZ_SECONDS, SCHEDULER_SECONDS, SOCKETS, PARQUET_ROWS and
+# PARQUET_CAPTURE may be set from outside.
 SHELL := /bin/bash
 
 RELEASE := .build/release/xtcpd
@@ -7,14 +8,18 @@ BED := .build/bed
 CFLAGS := -std=gnu11 -O2 -Wall -Wextra -Werror
 BED_TOOLS := $(BED)/population $(BED)/floor $(BED)/allocations.so $(BED)/namespaces $(BED)/without-io-uring \
 	$(BED)/netlink-faults.so $(BED)/processes $(BED)/hangup-before-main.so $(BED)/under-filter
+# The tests' alone: it needs librdkafka, which measuring does not.
+TEST_TOOLS := $(BED_TOOLS) $(BED)/kafka-mock
 PYTEST := .venv/bin/python -m pytest -c Tests/EndToEnd/pytest.ini Tests/EndToEnd
 
 FUZZ_SECONDS ?= 300
 SCHEDULER_SECONDS ?= 300
 SOCKETS ?= 100000
+PARQUET_ROWS ?= 1000000
+PARQUET_CAPTURE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test unit-test end-to-end-test soak lint bench fuzz sanitize clean
+.PHONY: delivery-test help run build test unit-test end-to-end-test soak lint bench bench-parquet fuzz sanitize clean
 
 help:
 	@echo "make run       build release and run examples/quickstart.yaml until Ctrl-C (needs root for other namespaces)"
@@ -22,9 +27,11 @@ help:
 	@echo "make build     build release: $(RELEASE)"
 	@echo "make lint      swift-format, shellcheck, yamllint, C warnings"
 	@echo "make bench     CPU, memory, threads and allocations: kernel floor, xtcpd, ss (SOCKETS=100000)"
+	@echo "make bench-parquet  a million rows as Parquet, beside pyarrow; sums in three readers (PARQUET_ROWS=1000000)"
 	@echo "make fuzz      fuzz the netlink walk and the configuration parser (FUZZ_SECONDS=300 each)"
 	@echo "make sanitize  the unit tests under address sanitizer (release) and thread sanitizer"
-	@echo "make soak      60 s of namespace churn at full rate; 5 min of 20 pipelines on 3 threads"
+	@echo "make delivery-test  sinks against real servers, spilling, Parquet"
+	@echo "make soak      60 s of namespace churn at full rate; 5 min of 20 pipelines on 3 threads; 50 kills"
 
 run:
 	@scripts/setup run
@@ -41,14 +48,23 @@ unit-test:
 	@scripts/setup test
 	swift test --no-parallel
 
-end-to-end-test: build $(BED_TOOLS)
-	@scripts/setup test
-	$(PYTEST)
+# Tests of delivery to servers, and of the servers: `make delivery-test`.
+DELIVERY := $(wildcard Tests/EndToEnd/test_sink_*.py) $(addprefix Tests/EndToEnd/test_,spill.py healthcheck.py \
+	settings_http.py servers.py received.py parquet.py)
 
-soak: build $(BED_TOOLS)
+end-to-end-test: build $(TEST_TOOLS)
+	@scripts/setup test
+	$(PYTEST) $(addprefix --ignore=,$(DELIVERY))
+
+delivery-test: build $(TEST_TOOLS)
+	@scripts/setup test
+	$(filter-out Tests/EndToEnd,$(PYTEST)) $(DELIVERY)
+
+soak: build $(TEST_TOOLS)
 	@scripts/setup test
 	CHURN_SECONDS=60 $(PYTEST)/test_churn.py
 	SCHEDULER_SECONDS=$(SCHEDULER_SECONDS) $(PYTEST)/test_scheduler.py -k cadence
+	XTCPD_KILLS=50 $(PYTEST)/test_spill.py -k every_kill
 
 lint:
 	@scripts/setup lint
@@ -57,6 +73,11 @@ lint:
 bench: build $(BED_TOOLS)
 	@scripts/setup bench
 	python3 Benchmarks/bench.py --sockets $(SOCKETS)
+
+bench-parquet: build $(BED)/population
+	@scripts/setup test
+	swift build -c release --product ParquetBenchmark
+	.venv/bin/python Benchmarks/parquet_bench.py --rows $(PARQUET_ROWS) --capture "$(PARQUET_CAPTURE)"
 
 fuzz:
 	@scripts/setup fuzz
@@ -81,6 +102,10 @@ $(BED)/under-filter: Tests/EndToEnd/tools/under-filter.c
 $(BED)/allocations.so: Benchmarks/allocations.c
 $(BED)/netlink-faults.so: Tests/EndToEnd/tools/netlink-faults.c
 $(BED)/hangup-before-main.so: Tests/EndToEnd/tools/hangup-before-main.c
+
+$(BED)/kafka-mock: Tests/EndToEnd/tools/kafka-mock.c | $(BED)
+	@scripts/setup test
+	gcc $(CFLAGS) -o $@ $< -lrdkafka
 
 $(BED)/%.so: | $(BED)
 	gcc $(CFLAGS) -shared -fPIC -o $@ $(filter %.c,$^)

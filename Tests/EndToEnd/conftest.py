@@ -7,7 +7,8 @@ import bed
 
 
 def pytest_configure(config):
-    missing = [str(path) for path in (bed.BINARY, bed.TOOLS / "population") if not path.exists()]
+    needed = (bed.BINARY, bed.TOOLS / "population", bed.TOOLS / "kafka-mock")
+    missing = [str(path) for path in needed if not path.exists()]
     if missing:
         raise pytest.UsageError(f"not built: {', '.join(missing)}; run `make test`")
     if os.geteuid() != 0:

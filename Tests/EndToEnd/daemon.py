@@ -236,7 +236,8 @@ class Daemon:
             told = counts["filtered"] + counts["sampled_out"] + counts["encoded"]
             assert counts["reported"] == told, (pipeline, counts)
             for sink in counts["sinks"].values():
-                assert sink["encoded"] == sink["delivered"] + sink["dropped"] + sink["in_flight"], (pipeline, counts)
+                came = sink["encoded"] + sink["restored"]
+                assert came == sink["delivered"] + sink["dropped"] + sink["in_flight"], (pipeline, counts)
         return totals
 
 

@@ -69,13 +69,19 @@ def rows(name, data):
         return [json.loads(line) for line in data.decode().splitlines()]
     if name == "msgpack":
         return list(msgpack.Unpacker(io.BytesIO(data), raw=False))
+    header, *lines = table(name, data)
+    return [{name: cell for name, cell in zip(header, line) if cell} for line in lines]
+
+
+def table(name, data):
+    """The cells of csv or tsv, line by line."""
     text = data.decode()
     if name == "csv":
-        table = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+        found = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     else:
-        table = [[unescape(cell) for cell in line.split("\t")] for line in text.splitlines()]
-    assert all(len(line) == len(table[0]) for line in table), "a line has more or fewer cells than the header"
-    return [{name: cell for name, cell in zip(table[0], line) if cell} for line in table[1:]]
+        found = [[unescape(cell) for cell in line.split("\t")] for line in text.splitlines()]
+    assert all(len(line) == len(found[0]) for line in found), "a line has more or fewer cells than the first"
+    return found
 
 
 def unescape(cell):

@@ -14,9 +14,15 @@ import formats
 import holder
 import shown
 # Imported for what they show.
+import test_healthcheck  # noqa: F401
 import test_last_good  # noqa: F401
 import test_settings_delivery  # noqa: F401
+import test_settings_http  # noqa: F401
 import test_settings_process  # noqa: F401
+import test_sink_kafka  # noqa: F401
+import test_sink_nats  # noqa: F401
+import test_sink_streams  # noqa: F401
+import test_spill  # noqa: F401
 from shown import shows
 
 HERE = f"xg{os.getpid()}-"
