@@ -71,7 +71,7 @@ final class ConnectionBed {
     let before = count(.opened)
     connection.open(timeout: timeout)
     try run { count(.opened) > before || connection.isIdle }
-    guard connection.isOpen else { throw Unexpected("\(connection.error.map(\.description) ?? "closed")") }
+    guard count(.opened) > before else { throw Unexpected("\(connection.error.map(\.description) ?? "closed")") }
   }
 
   /// Opens it, and returns why that does not work.
