@@ -68,14 +68,23 @@ import Testing
       try #require(ctest_map_large_allocations() == 0)
       let options = PortOptions(receiveBuffers: receiveBuffers, operations: operations)
       let footprint = PortFootprint(choice, options)
-      let (before, descriptors) = (try PortFootprintTests.mapped(), try PortFootprintTests.descriptors())
-      let opened = try openPort(choice, options)
-      let taken = try PortFootprintTests.mapped() - before
-      let opening = try PortFootprintTests.descriptors() - descriptors
-      #expect(abs(taken - footprint.memory) <= 1 << 20, "\(taken) taken, \(footprint.memory) announced")
-      #expect(opening <= footprint.descriptors && opening >= footprint.descriptors - (choice == .auto ? 3 : 0))
+      // Threads of the runtime that begin meanwhile map stacks and arenas of their own: not every time.
+      var seen: [String] = []
+      for _ in 0..<8 {
+        let (before, descriptors) = (try PortFootprintTests.mapped(), try PortFootprintTests.descriptors())
+        let opened = try openPort(choice, options)
+        let taken = try PortFootprintTests.mapped() - before
+        let opening = try PortFootprintTests.descriptors() - descriptors
+        opened.port.tearDown()
+        let isOpening = (footprint.descriptors - (choice == .auto ? 3 : 0))...footprint.descriptors ~= opening
+        if abs(taken - footprint.memory) <= 1 << 20, isOpening {
+          seen = []
+          break
+        }
+        seen.append("\(taken) bytes, \(opening) descriptors")
+      }
+      #expect(seen.isEmpty, "\(footprint) announced")
       #expect((footprint.lockedMemory > 0) == (choice != .syscall))
-      opened.port.tearDown()
     }
   }
 
