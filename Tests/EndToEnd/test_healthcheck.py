@@ -1,4 +1,6 @@
 """`healthcheck`: what a destination that is not there at the start means."""
+import contextlib
+import socket
 import time
 
 import pytest
@@ -18,6 +20,16 @@ def pipeline(population, url, healthcheck, **more):
     return {"interval": "1h", "align": "none", "namespaces": population.selection, "sinks": {"out": sink}, **more}
 
 
+class Counting(Http):
+    """Counts connections."""
+
+    served = 0
+
+    def serve(self, connection):
+        self.served += 1
+        super().serve(connection)
+
+
 def nobody():
     return f"http://127.0.0.1:{free_port()}/"
 
@@ -34,15 +46,29 @@ def test_a_start_with_a_required_destination_that_is_not_there_ends(still, tmp_p
         running.wait_for_log("sink out", "it is tried again")
 
 
+@contextlib.contextmanager
+def deaf():
+    """An address whose listener takes no further connection: its backlog is full, and what comes is not answered."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+
 @shows("sink.healthcheck")
 def test_one_that_says_nothing_is_waited_for_so_long(still, tmp_path):
-    with Http() as server:
-        server.serve = lambda connection: time.sleep(8)
-        url = f"http://127.0.0.1:{server.port}/"
+    with deaf() as url:
         daemon.Daemon(tmp_path, {"p": pipeline(still, url, "require")}, settings=AT_ONCE)
         began = time.monotonic()
         done = bed.xtcpd("run", "--config", str(tmp_path / "xtcpd.yaml"))
-        assert done.returncode == 1 and 1 < time.monotonic() - began < 8, done.stderr
+        took = time.monotonic() - began
+    assert done.returncode == 1 and 4.9 < took < 8, (took, done.stderr)
+    assert "no answer from its destination within 5 s" in done.stderr
 
 
 @pytest.mark.parametrize("place", ["beside", "in_place"])
@@ -69,11 +95,12 @@ def test_a_reload_with_a_required_destination_that_is_not_there_changes_nothing(
 
 
 def test_nobody_is_asked_with_none(still, tmp_path):
-    """The first request is one with rows; otherwise there is one before it."""
-    with Http() as server, Http() as asked:
-        pipelines = {"p": pipeline(still, server.url, "none"), "q": pipeline(still, asked.url, "warn")}
-        with daemon.Daemon(tmp_path, pipelines, settings=AT_ONCE) as running:
-            running.wait_for_polls(2)
-            bed.eventually(lambda: server.requests and asked.requests, 10, "rows")
-        assert all(request.body for request in server.requests)
-        assert not asked.requests[0].body
+    """Without a row to send, only somebody who is asked has a connection."""
+    with Counting() as server, Counting() as asked:
+        no_rows = {"filter": {"source_port": [1]}}
+        pipelines = {"p": pipeline(still, server.url, "none", **no_rows),
+                     "q": pipeline(still, asked.url, "warn", **no_rows)}
+        with daemon.Daemon(tmp_path, pipelines, settings=AT_ONCE):
+            bed.eventually(lambda: asked.served, 10, "a connection")
+            time.sleep(0.3)
+        assert asked.served == 1 and server.served == 0

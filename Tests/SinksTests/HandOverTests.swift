@@ -86,6 +86,7 @@ import Testing
         name: "f", FileSink.Options(path: FilledTemplate(path), mode: 0o640),
         bench.output(header: "head\n", awaitsEstate: true))
       old.beginRelease()
+      try bench.turn(old) { old.isReleased }
       let estate = old.takeEstate()
       #expect(truncate(path, 0) == 0)
       try FileManager.default.removeItem(atPath: ballast)
@@ -100,6 +101,7 @@ import Testing
   @Test(arguments: modes) func anEstateThatNobodyTakesIsCountedAndLeavesNoHalfRow(mode: PortChoice) throws {
     try withCutBatch(mode) { bench, old, path, _ in
       old.beginRelease()
+      try bench.turn(old) { old.isReleased }
       let estate = try #require(old.takeEstate())
       #expect(old.takeEstate() == nil, "it leaves once")
       #expect(estate.rows == 500)
@@ -213,6 +215,7 @@ import Testing
     let (old, new) = (BlackholeSink(name: "b"), BlackholeSink(name: "b"))
     #expect(bench.offer("a\n", rows: 1, to: old))
     old.beginRelease()
+    try bench.turn(old) { old.isReleased }
     new.inherit(old.takeEstate())
     #expect(new.tally.delivered == 1 && old.tally.accepted == 0)
   }
