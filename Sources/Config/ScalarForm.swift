@@ -4,6 +4,8 @@ enum ScalarForm {
   /// to different readers, so they are none.
   static func integer(_ node: Node) -> Int? {
     guard let scalar = node.scalar, scalar.isPlain || scalar.isExpanded else { return nil }
+    // More than 19 digits and a sign are no Int, however long they take to look at.
+    guard scalar.text.utf8.count <= 20 else { return nil }
     let digits = scalar.text.hasPrefix("-") ? scalar.text.dropFirst() : scalar.text[...]
     guard digits.allSatisfy({ $0.isASCII && $0.isNumber }), digits == "0" || !digits.hasPrefix("0") else { return nil }
     return Int(scalar.text)
