@@ -13,7 +13,6 @@ let package = Package(
   targets: [
     // C: system libraries and thin shims, nothing else.
     .systemLibrary(name: "CLiburing", pkgConfig: "liburing", providers: [.apt(["liburing-dev"])]),
-    .systemLibrary(name: "COpenSSL", pkgConfig: "libssl", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CLibYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
@@ -22,11 +21,13 @@ let package = Package(
     .target(name: "CCurl"),
     .target(name: "CRdkafka"),
     .target(name: "CNats"),
+    .target(name: "CHiredis"),
+    .target(name: "COpenSSL"),
 
     .target(name: "Config", dependencies: ["CLibYAML"]),
     .target(name: "Records", dependencies: ["CZstd"]),
     .target(name: "IO", dependencies: ["CLinux", "CLiburing", "COpenSSL"]),
-    .target(name: "Sinks", dependencies: ["IO", "CZlib", "CZstd", "CCurl", "CRdkafka", "CNats"]),
+    .target(name: "Sinks", dependencies: ["IO", "CZlib", "CZstd", "CCurl", "CRdkafka", "CNats", "CHiredis"]),
     .target(
       name: "Pipelines",
       dependencies: [

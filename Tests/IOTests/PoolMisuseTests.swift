@@ -115,7 +115,7 @@ import Testing
       "-I", build.appendingPathComponent("Modules").path,
       "-Xcc", "-fmodule-map-file=\(build.appendingPathComponent("CLinux.build/module.modulemap").path)",
       "-I", root.appendingPathComponent("Sources/CLiburing").path,
-      "-I", root.appendingPathComponent("Sources/COpenSSL").path,
+      "-Xcc", "-fmodule-map-file=\(build.appendingPathComponent("COpenSSL.build/module.modulemap").path)",
     ]
     let pipe = Pipe()
     process.standardError = pipe

@@ -1,3 +1,5 @@
+import Glibc
+
 /// Why a connection could not be made, or ended.
 public enum ConnectionError: Error, Equatable, Sendable, CustomStringConvertible {
   /// What took longer than it may.
@@ -22,6 +24,8 @@ public enum ConnectionError: Error, Equatable, Sendable, CustomStringConvertible
   public var description: String {
     switch self {
     case .resolution(let error): error.description
+    // TCP_USER_TIMEOUT has passed, which is what a sink allows for sending.
+    case .broken(let error) where error.errno == ETIMEDOUT: "the server did not take what was sent in time (\(error))"
     case .connect(let error), .broken(let error): error.description
     case .timedOut(.resolving): "the name server did not answer in time"
     case .timedOut(.connecting): "no connection in time; is the address right, and no firewall in between?"

@@ -1,23 +1,26 @@
 internal import COpenSSL
 
+/// The functions of libssl and libcrypto. Nothing calls them before `TLSContext.init` has loaded the library.
+nonisolated(unsafe) let openssl = copenssl_functions()
+
 /// What OpenSSL's calls on this thread have complained of, err(7): it keeps a queue for each thread.
 struct OpenSSLErrors {
   private let codes: [UInt]
 
   /// Nobody else's complaints are taken for those of the call that follows.
-  static func clear() { ERR_clear_error() }
+  static func clear() { openssl.pointee.ERR_clear_error() }
 
   /// Empties the queue.
   static func take() -> OpenSSLErrors {
     var codes: [UInt] = []
-    while case let code = ERR_get_error(), code != 0 { codes.append(code) }
+    while case let code = openssl.pointee.ERR_get_error(), code != 0 { codes.append(code) }
     return OpenSSLErrors(codes: codes)
   }
 
   /// The first complaint, which is nearest to the cause.
   var text: String {
     guard let code = codes.first else { return "no reason was given" }
-    guard let text = ERR_reason_error_string(code) else { return "error \(code)" }
+    guard let text = openssl.pointee.ERR_reason_error_string(code) else { return "error \(code)" }
     return String(cString: text)
   }
 

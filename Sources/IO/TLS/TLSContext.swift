@@ -34,40 +34,53 @@ public final class TLSContext: Sendable {
 
   /// Reads the files.
   public init(_ settings: Settings) throws(TLSError) {
+    try Self.loadLibrary()
     OpenSSLErrors.clear()
-    guard let raw = SSL_CTX_new(TLS_client_method()) else { throw .failed(reason: OpenSSLErrors.take().text) }
+    guard let raw = openssl.pointee.SSL_CTX_new(openssl.pointee.TLS_client_method()) else {
+      throw .failed(reason: OpenSSLErrors.take().text)
+    }
     self.settings = settings
     self.raw = raw
     guard copenssl_require_tls12(raw) == 1 else { throw .failed(reason: OpenSSLErrors.take().text) }
     copenssl_set_modes(raw)
     // Nobody is there to be asked for a passphrase.
-    SSL_CTX_set_default_passwd_cb(raw) { _, _, _, _ in -1 }
+    openssl.pointee.SSL_CTX_set_default_passwd_cb(raw) { _, _, _, _ in -1 }
     try trustAuthorities()
     try useCertificate()
-    SSL_CTX_set_verify(raw, settings.verifiesPeer ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, TLSSession.verify)
+    openssl.pointee.SSL_CTX_set_verify(
+      raw, settings.verifiesPeer ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, TLSSession.verify)
   }
 
-  deinit { SSL_CTX_free(raw) }
+  private static func loadLibrary() throws(TLSError) {
+    var text = [CChar](repeating: 0, count: 256)
+    guard copenssl_load(&text, text.count) == 0 else { return }
+    let why = String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    throw .failed(reason: "libssl cannot be loaded (\(why)); install the Debian package libssl3")
+  }
+
+  deinit { openssl.pointee.SSL_CTX_free(raw) }
 
   private func trustAuthorities() throws(TLSError) {
     guard settings.verifiesPeer else { return }
     guard let path = settings.authorities else {
-      guard SSL_CTX_set_default_verify_paths(raw) == 1 else { throw .failed(reason: OpenSSLErrors.take().text) }
+      guard openssl.pointee.SSL_CTX_set_default_verify_paths(raw) == 1 else {
+        throw .failed(reason: OpenSSLErrors.take().text)
+      }
       return
     }
     try Self.checkReadable(path)
-    guard SSL_CTX_load_verify_file(raw, path) == 1 else { throw Self.malformed(path) }
+    guard openssl.pointee.SSL_CTX_load_verify_file(raw, path) == 1 else { throw Self.malformed(path) }
   }
 
   private func useCertificate() throws(TLSError) {
     guard let certificate = settings.certificate else { return }
     let key = settings.key ?? certificate
     try Self.checkReadable(certificate)
-    guard SSL_CTX_use_certificate_chain_file(raw, certificate) == 1 else {
+    guard openssl.pointee.SSL_CTX_use_certificate_chain_file(raw, certificate) == 1 else {
       throw Self.malformed(certificate)
     }
     try Self.checkReadable(key)
-    guard SSL_CTX_use_PrivateKey_file(raw, key, SSL_FILETYPE_PEM) == 1 else {
+    guard openssl.pointee.SSL_CTX_use_PrivateKey_file(raw, key, SSL_FILETYPE_PEM) == 1 else {
       let errors = OpenSSLErrors.take()
       if errors.isKeyMismatch { throw .keyMismatch(certificate: certificate, key: key) }
       if errors.isPassphraseMissing { throw .encryptedKey(path: key) }

@@ -23,7 +23,7 @@ public enum TLSError: Error, Equatable, Sendable, CustomStringConvertible {
   case unknownAuthority(issuer: String)
   /// Good for other hosts.
   case nameMismatch(wanted: String, offered: String)
-  /// Whatever else X509_verify_cert_error_string(3) says.
+  /// Whatever else openssl.pointee.X509_verify_cert_error_string(3) says.
   case untrusted(subject: String, reason: String)
 
   // The conversation.
@@ -61,7 +61,7 @@ public enum TLSError: Error, Equatable, Sendable, CustomStringConvertible {
     case .protocolTooOld: "the server speaks nothing newer than TLS 1.1; at least 1.2 is needed"
     case .refused(let alert): "the server refused the TLS connection: \(alert)"
     case .certificateWanted(let alert):
-      "the server did not accept our certificate, or we have none (\(alert)); see tls.certificate and tls.key"
+      "the server did not accept our certificate, or we have none (\(alert)); see tls.cert_file and tls.key_file"
     case .failed(let reason): "TLS: \(reason)"
     }
   }

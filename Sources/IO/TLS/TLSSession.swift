@@ -37,7 +37,8 @@ public final class TLSSession {
     let name = context.settings.serverName ?? host ?? ""
     let isNamed = !name.isEmpty && !name.utf8.contains(0)
     guard isNamed || !context.settings.verifiesPeer else { throw .noServerName }
-    guard let session = SSL_new(context.raw), let input = copenssl_new_memory(), let output = copenssl_new_memory()
+    guard let session = openssl.pointee.SSL_new(context.raw), let input = copenssl_new_memory(),
+      let output = copenssl_new_memory()
     else {
       throw .failed(reason: OpenSSLErrors.take().text)
     }
@@ -47,29 +48,29 @@ public final class TLSSession {
     self.output = output
     wanted = name
     // The session owns both from here on.
-    SSL_set_bio(session, input, output)
-    SSL_set_connect_state(session)
-    guard SSL_set_ex_data(session, Self.index, Unmanaged.passUnretained(self).toOpaque()) == 1 else {
+    openssl.pointee.SSL_set_bio(session, input, output)
+    openssl.pointee.SSL_set_connect_state(session)
+    guard openssl.pointee.SSL_set_ex_data(session, Self.index, Unmanaged.passUnretained(self).toOpaque()) == 1 else {
       throw .failed(reason: OpenSSLErrors.take().text)
     }
     if isNamed { try setName(name) }
   }
 
-  deinit { SSL_free(session) }
+  deinit { openssl.pointee.SSL_free(session) }
 
   /// By which name, or address, the certificate is checked, and which name the server is told (SNI has no addresses, RFC 6066).
   private func setName(_ name: String) throws(TLSError) {
     if SocketAddress(host: name, port: 0) != nil {
       // Without a scope, which no certificate has.
       let address = String(name.prefix { $0 != "%" })
-      guard X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session), address) == 1 else {
+      guard openssl.pointee.X509_VERIFY_PARAM_set1_ip_asc(openssl.pointee.SSL_get0_param(session), address) == 1 else {
         throw .failed(reason: OpenSSLErrors.take().text)
       }
       return
     }
     let host = name.hasSuffix(".") ? String(name.dropLast()) : name
-    SSL_set_hostflags(session, UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS))
-    guard SSL_set1_host(session, host) == 1, copenssl_set_server_name(session, host) == 1 else {
+    openssl.pointee.SSL_set_hostflags(session, UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS))
+    guard openssl.pointee.SSL_set1_host(session, host) == 1, copenssl_set_server_name(session, host) == 1 else {
       throw .failed(reason: OpenSSLErrors.take().text)
     }
   }
@@ -78,18 +79,18 @@ public final class TLSSession {
 
   /// Takes ciphertext that has come; returns how many bytes of it.
   public func feed(_ ciphertext: UnsafeRawBufferPointer) -> Int {
-    let count = min(ciphertext.count, max(0, Self.capacity - BIO_ctrl_pending(input)))
+    let count = min(ciphertext.count, max(0, Self.capacity - openssl.pointee.BIO_ctrl_pending(input)))
     guard count > 0 else { return 0 }
-    return max(0, Int(BIO_write(input, ciphertext.baseAddress, Int32(count))))
+    return max(0, Int(openssl.pointee.BIO_write(input, ciphertext.baseAddress, Int32(count))))
   }
 
   /// Bytes of ciphertext that have to go.
-  public var outputCount: Int { BIO_ctrl_pending(output) }
+  public var outputCount: Int { openssl.pointee.BIO_ctrl_pending(output) }
 
   /// Moves ciphertext that has to go; returns how many bytes.
   public func takeOutput(into memory: UnsafeMutableRawBufferPointer) -> Int {
     guard outputCount > 0, !memory.isEmpty else { return 0 }
-    return max(0, Int(BIO_read(output, memory.baseAddress, Int32(clamping: memory.count))))
+    return max(0, Int(openssl.pointee.BIO_read(output, memory.baseAddress, Int32(clamping: memory.count))))
   }
 
   // MARK: Plaintext
@@ -98,16 +99,18 @@ public final class TLSSession {
   public func handshake() throws(TLSError) -> Bool {
     if isEstablished { return true }
     OpenSSLErrors.clear()
-    let result = SSL_do_handshake(session)
+    let result = openssl.pointee.SSL_do_handshake(session)
     if result != 1 {
-      switch SSL_get_error(session, result) {
+      switch openssl.pointee.SSL_get_error(session, result) {
       case SSL_ERROR_WANT_READ: return false
       case SSL_ERROR_ZERO_RETURN: throw .refused(alert: "close notify")
       default: throw failure()
       }
     }
     // Not only by the callback: a peer without any certificate never calls it.
-    if context.settings.verifiesPeer, SSL_get_verify_result(session) != X509_V_OK || !hasCertificate { throw failure() }
+    if context.settings.verifiesPeer, openssl.pointee.SSL_get_verify_result(session) != X509_V_OK || !hasCertificate {
+      throw failure()
+    }
     isEstablished = true
     return true
   }
@@ -118,9 +121,10 @@ public final class TLSSession {
     guard isEstablished, !plaintext.isEmpty, outputCount < Self.capacity else { return 0 }
     OpenSSLErrors.clear()
     var count = 0
-    let result = SSL_write_ex(session, plaintext.baseAddress, min(plaintext.count, Self.recordBytes), &count)
+    let result = openssl.pointee.SSL_write_ex(
+      session, plaintext.baseAddress, min(plaintext.count, Self.recordBytes), &count)
     if result == 1 { return count }
-    guard SSL_get_error(session, result) == SSL_ERROR_WANT_READ else { throw failure() }
+    guard openssl.pointee.SSL_get_error(session, result) == SSL_ERROR_WANT_READ else { throw failure() }
     return 0
   }
 
@@ -129,9 +133,9 @@ public final class TLSSession {
     guard isEstablished, !memory.isEmpty else { return .nothing }
     OpenSSLErrors.clear()
     var count = 0
-    let result = SSL_read_ex(session, memory.baseAddress, memory.count, &count)
+    let result = openssl.pointee.SSL_read_ex(session, memory.baseAddress, memory.count, &count)
     if result == 1 { return .bytes(count) }
-    switch SSL_get_error(session, result) {
+    switch openssl.pointee.SSL_get_error(session, result) {
     case SSL_ERROR_WANT_READ: return .nothing
     case SSL_ERROR_ZERO_RETURN: return .closed
     default: throw failure()
@@ -142,7 +146,7 @@ public final class TLSSession {
   public func close() {
     guard isEstablished, !hasFailed else { return }
     OpenSSLErrors.clear()
-    SSL_shutdown(session)
+    _ = openssl.pointee.SSL_shutdown(session)
     OpenSSLErrors.clear()
   }
 
@@ -151,7 +155,7 @@ public final class TLSSession {
   /// What a record adds to its plaintext, at most.
   public static let recordOverhead = 256 + 5
 
-  private var hasCertificate: Bool { SSL_get0_peer_certificate(session) != nil }
+  private var hasCertificate: Bool { openssl.pointee.SSL_get0_peer_certificate(session) != nil }
 
   private func failure() -> TLSError {
     hasFailed = true
@@ -168,16 +172,18 @@ public final class TLSSession {
   }
 
   private static func of(_ store: OpaquePointer) -> TLSSession? {
-    guard let session = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()),
-      let owner = SSL_get_ex_data(OpaquePointer(session), index)
+    guard
+      let session = openssl.pointee.X509_STORE_CTX_get_ex_data(
+        store, openssl.pointee.SSL_get_ex_data_X509_STORE_CTX_idx()),
+      let owner = openssl.pointee.SSL_get_ex_data(OpaquePointer(session), index)
     else { return nil }
     return Unmanaged<TLSSession>.fromOpaque(owner).takeUnretainedValue()
   }
 
   private func note(_ store: OpaquePointer) {
     guard verification == nil else { return }
-    let code = X509_STORE_CTX_get_error(store)
-    let certificate = X509_STORE_CTX_get_current_cert(store)
+    let code = openssl.pointee.X509_STORE_CTX_get_error(store)
+    let certificate = openssl.pointee.X509_STORE_CTX_get_current_cert(store)
     let subject = Self.text { copenssl_print_name(certificate, 0, $0, $1) }
     verification =
       switch code {
@@ -193,7 +199,9 @@ public final class TLSSession {
       case X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH:
         .nameMismatch(wanted: wanted, offered: Self.text { copenssl_print_hosts(certificate, $0, $1) })
       default:
-        .untrusted(subject: subject, reason: String(cString: X509_verify_cert_error_string(Int(code))))
+        .untrusted(
+          subject: subject,
+          reason: openssl.pointee.X509_verify_cert_error_string(Int(code)).map { String(cString: $0) } ?? "\(code)")
       }
   }
 
