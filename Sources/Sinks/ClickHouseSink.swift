@@ -28,13 +28,13 @@ struct ClickHouseDialect: HTTPDialect {
   private let headers: [String]
   private let contentEncoding: [String]
   private let place: String
-  private let secrets: HTTPSecrets
+  private let secrets: PeerSecrets
 
   /// - Parameter format: its name in configurations.
   init(_ options: ClickHouseSinkOptions, format: String) {
     base = Self.withQuery(options.url)
     place = "INSERT at \(HTTPPlace.origin(of: options.url))"
-    secrets = HTTPSecrets([options.password])
+    secrets = PeerSecrets([options.password])
     let layout = format == "jsonl" ? "JSONEachRow" : "ProtobufList"
     var parameters = [
       ("database", options.database), ("query", "INSERT INTO \(Self.quoted(options.table)) FORMAT \(layout)"),

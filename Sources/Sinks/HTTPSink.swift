@@ -24,7 +24,7 @@ public struct HTTPSinkOptions: Sendable {
 struct HTTPSinkDialect: HTTPDialect {
   private let options: HTTPSinkOptions
   private let place: String
-  private let secrets: HTTPSecrets
+  private let secrets: PeerSecrets
   private let login: HTTPLogin
   private let headers: [String]
 
@@ -32,7 +32,7 @@ struct HTTPSinkDialect: HTTPDialect {
     self.options = options
     place = "\(options.method) \(HTTPPlace.origin(of: options.url))"
     let basic = Base64.encode("\(options.username):\(options.password)")
-    secrets = HTTPSecrets([options.password, options.bearerToken, basic] + options.headers.map(\.value))
+    secrets = PeerSecrets([options.password, options.bearerToken, basic] + options.headers.map(\.value))
     login =
       !options.bearerToken.isEmpty
       ? .bearer(options.bearerToken)

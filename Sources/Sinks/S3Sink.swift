@@ -36,7 +36,7 @@ struct S3Dialect: HTTPDialect {
   private let ending: String
   private let headers: [String]
   private let place: String
-  private let secrets: HTTPSecrets
+  private let secrets: PeerSecrets
 
   /// - Parameter format: its name in configurations.
   init(_ options: S3SinkOptions, format: String) {
@@ -49,7 +49,7 @@ struct S3Dialect: HTTPDialect {
     }
     place = "PUT into bucket \(options.bucket) at \(endpoint)"
     let keys = options.credentials
-    secrets = HTTPSecrets([keys.secretKey, keys.sessionToken, keys.accessKey])
+    secrets = PeerSecrets([keys.secretKey, keys.sessionToken, keys.accessKey])
     ending = Self.ending(format, options.compression)
     var headers = ["Content-Type: \(HTTPContentType.of(format))"]
     if let encoding = options.compression.contentEncoding { headers.append("Content-Encoding: \(encoding)") }

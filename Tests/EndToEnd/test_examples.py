@@ -19,10 +19,11 @@ EXAMPLES = {
     "quickstart.yaml": {"sockets"}, "low-impact.yaml": {"host"}, "two-pipelines.yaml": {"host", "containers"},
     "tenants/xtcpd.yaml": {"platform", "tenant-07", "tenant-23"}, "fleet/xtcpd.yaml": {"host", "web"},
     "sinks/kafka.yaml": {"host", "listeners"}, "sinks/nats.yaml": {"host"},
+    "sinks/valkey.yaml": {"host"}, "sinks/nsq.yaml": {"host"},
     "sinks/http.yaml": {"host"}, "sinks/clickhouse.yaml": {"host"}, "sinks/s3.yaml": {"host"},
 }
 # Their server is not there: what they have not sent when they stop is dropped by that name.
-ALONE = {"sinks/kafka.yaml", "sinks/nats.yaml", "sinks/http.yaml", "sinks/clickhouse.yaml", "sinks/s3.yaml"}
+ALONE = {f"sinks/{name}.yaml" for name in ("kafka", "nats", "valkey", "nsq", "http", "clickhouse", "s3")}
 READ_ALL = {"sockets", "containers", "platform"}
 OTHERS = {"prometheus"}
 SERVER = [["10.1.2.3", 443]]

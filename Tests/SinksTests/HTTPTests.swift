@@ -36,14 +36,14 @@ import Testing
 
   @Test(arguments: meanings)
   func statuses(_ status: Int, _ isFinal: Bool, _ reason: DropReason?) {
-    let failure = HTTPAnswer(status: status).failure("POST http://a", hiding: HTTPSecrets([]))
+    let failure = HTTPAnswer(status: status).failure("POST http://a", hiding: PeerSecrets([]))
     #expect(failure?.isFinal == (reason == nil ? nil : isFinal))
     #expect(failure?.reason == reason)
   }
 
   @Test func whatComesWithoutAWholeAnswerIsTriedAgain() throws {
     let answer = HTTPAnswer(status: 400, failure: "cut")
-    let failure = try #require(answer.failure("POST http://a", hiding: HTTPSecrets([])))
+    let failure = try #require(answer.failure("POST http://a", hiding: PeerSecrets([])))
     #expect(!failure.isFinal && failure.message == "POST http://a: cut")
     #expect(HTTPAnswer(status: 200, failure: "too long", isTooLong: true).isSuccess)
     #expect(!HTTPAnswer(status: 200, failure: "time-out").isSuccess)
@@ -62,7 +62,7 @@ import Testing
     var body = HTTPAnswerBody()
     let text = "no\u{1B}[31m such\r\n\tuser: s3cret-word \u{202E}x" + String(repeating: "y", count: 500)
     #expect(Array(text.utf8).withUnsafeBytes { body.append($0) })
-    let told = body.text(limit: 50, hiding: HTTPSecrets(["s3cret", "s3cret-word", "u"]))
+    let told = body.text(limit: 50, hiding: PeerSecrets(["s3cret", "s3cret-word", "u"]))
     #expect(told.hasPrefix("no?[31m such user: *** ?xyyy") && told.hasSuffix("y...") && told.count == 53)
   }
 

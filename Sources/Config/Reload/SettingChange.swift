@@ -90,6 +90,8 @@ extension SinkKind {
     case .s3: "s3"
     case .kafka: "kafka"
     case .nats: "nats"
+    case .valkey: "valkey"
+    case .nsq: "nsq"
     case .blackhole: "blackhole"
     }
   }

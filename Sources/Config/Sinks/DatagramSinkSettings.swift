@@ -18,6 +18,8 @@ extension DatagramSinkSettings {
     traits.operations = 1
     traits.descriptors = 2
     traits.sharesDestination = true
+    traits.library = address.resolver
+    traits.datagramBytes = maxDatagram
     return traits
   }
 }

@@ -37,6 +37,12 @@ public struct ServerAddress: Sendable, Hashable, CustomStringConvertible {
   }
 
   public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+
+  /// The thread that looks names up, one for all sinks; nil: the host is no name.
+  var resolver: LibraryDemand? {
+    guard !host.isEmpty, IPAddress(host) == nil else { return nil }
+    return LibraryDemand(client: "resolver", library: "resolver", threads: 0, sharedThreads: 1)
+  }
 }
 
 extension ServerAddress {

@@ -14,6 +14,7 @@ enum SinkRules {
     checkTLS(settings, node, &reading)
     if case .kafka(let kafka) = settings.kind { checkKafka(kafka, node, entry, &reading) }
     if case .nats(let nats) = settings.kind { checkNats(nats, settings.tls, node, entry, &reading) }
+    if case .valkey(let valkey) = settings.kind { checkValkey(valkey, node, entry, &reading) }
   }
 
   /// Not every destination takes every format.
@@ -86,5 +87,16 @@ enum SinkRules {
     else { return }
     reading.problems.error(
       place.mark, "several servers with `tls` need `tls.server_name`: the one name that all their certificates carry")
+  }
+
+  private static func checkValkey(
+    _ valkey: ValkeySinkSettings, _ node: Node, _ entry: Node.Entry, _ reading: inout Reading
+  ) {
+    if node.node(at: "username") != nil, node.node(at: "password") == nil {
+      reading.problems.error(entry.keyMark, "`username` needs `password`")
+    }
+    if valkey.command == .publish, let place = node.node(at: "max_length") {
+      reading.problems.error(place.mark, "`max_length` is of streams; `command: publish` keeps nothing")
+    }
   }
 }

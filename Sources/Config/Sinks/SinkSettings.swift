@@ -83,6 +83,8 @@ public enum SinkKind: Sendable, Equatable {
   case s3(S3SinkSettings)
   case kafka(KafkaSinkSettings)
   case nats(NatsSinkSettings)
+  case valkey(ValkeySinkSettings)
+  case nsq(NsqSinkSettings)
   /// Counts and discards.
   case blackhole
 
@@ -99,6 +101,8 @@ public enum SinkKind: Sendable, Equatable {
     case .s3(let settings): settings.traits
     case .kafka(let settings): settings.traits
     case .nats(let settings): settings.traits
+    case .valkey(let settings): settings.traits
+    case .nsq(let settings): settings.traits
     case .blackhole: SinkTraits(hasQueue: false)
     }
   }
@@ -122,6 +126,8 @@ public struct SinkTraits: Sendable, Equatable {
   public var marksRows = false
   /// Operations of the port at most in flight at once.
   public var operations = 1
+  /// It sends rows as datagrams of at most so many bytes; 0: it does not.
+  public var datagramBytes = 0
   /// Descriptors at most open at once.
   public var descriptors = 0
   /// The client library that it goes through.

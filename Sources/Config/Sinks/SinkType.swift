@@ -18,7 +18,7 @@ struct SinkType: Sendable {
     SinkType("stdout", "Standard output.", .stdout),
     SinkType("stderr", "Standard error, which the log goes to as well.", .stderr),
     file, udp, unixgram, tcp, unix,
-    kafka, nats, http, clickHouse, s3,
+    kafka, nats, valkey, nsq, http, clickHouse, s3,
     SinkType("blackhole", aliases: ["null"], "Counts and discards.", .blackhole),
   ]
 

@@ -20,6 +20,7 @@ extension StreamSinkSettings {
     traits.operations = 6
     traits.descriptors = 2
     traits.sharesDestination = true
+    traits.library = address.resolver
     return traits
   }
 }

@@ -41,7 +41,15 @@ extension PipelineFootprint {
 extension PipelinePlan {
   /// The sizes of its port's pools.
   var portOptions: PortOptions {
-    PortOptions(receiveBuffers: receiveBuffers, operations: operations, offloadsSends: readers > 0)
+    var options = PortOptions(receiveBuffers: receiveBuffers, operations: operations, offloadsSends: readers > 0)
+    options.datagrams = sinks.reduce(0) { $0 + datagrams(of: $1.kind.traits) }
+    return options
+  }
+
+  /// How many a full batch makes, so that one submission takes them: rows fill two thirds of a datagram or more unless they are
+  /// nearly as long as one.
+  private func datagrams(of sink: SinkTraits) -> Int {
+    sink.datagramBytes == 0 ? 0 : 3 * batchBytes / (2 * sink.datagramBytes) + 1
   }
 
   /// What the constant part of the rows takes in a dump's memory, for all encodings. Unknown columns, which are reported

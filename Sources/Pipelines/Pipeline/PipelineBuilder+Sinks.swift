@@ -52,11 +52,13 @@ extension PipelineBuilder {
       }
     case .kafka(let kafka): return try makeKafkaSink(part, kafka, output)
     case .nats(let nats): return try makeNatsSink(part, nats, output)
+    case .valkey(let valkey): return try makeValkeySink(part, valkey, output)
+    case .nsq(let nsq): return try makeNsqSink(part, nsq, output)
     }
   }
 
   /// The files that secure a connection, read once.
-  private func makeTLS(_ part: PipelinePlan.SinkPlan) throws(StartError) -> TLSContext? {
+  func makeTLS(_ part: PipelinePlan.SinkPlan) throws(StartError) -> TLSContext? {
     guard part.tls.isEnabled else { return nil }
     do throws(TLSError) {
       return try TLSContext(TLSContext.Settings(part.tls))

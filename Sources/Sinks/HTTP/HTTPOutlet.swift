@@ -111,7 +111,7 @@ final class HTTPOutlet: Outlet {
 
 extension HTTPAnswer {
   /// Of what failed, in one line: `POST https://collector:8443: 503: try later`.
-  func message(_ place: String, hiding secrets: HTTPSecrets) -> String {
+  func message(_ place: String, hiding secrets: PeerSecrets) -> String {
     if let failure, !isTooLong || status == 0 { return "\(place): \(secrets.hide(in: failure))" }
     let text = body.text(limit: 300, hiding: secrets)
     return "\(place): status \(status)" + (text.isEmpty ? "" : ": \(text)")
@@ -119,7 +119,7 @@ extension HTTPAnswer {
 
   /// What a status means to somebody who sends rows: 408, 429 and 5xx are for a time, and so is a redirection, which is not
   /// followed; every other one is the server's last word. RFC 9110 section 15.
-  func failure(_ place: String, hiding secrets: HTTPSecrets) -> Failure? {
+  func failure(_ place: String, hiding secrets: PeerSecrets) -> Failure? {
     if isSuccess { return nil }
     var failure = Failure(message: message(place, hiding: secrets))
     if let retryAfter { failure.retryAfter = RetryAfter.nanoseconds(retryAfter, wallClock: wallClockNanoseconds()) }

@@ -78,35 +78,10 @@ struct HTTPAnswerBody {
     return byteCount <= Self.longest
   }
 
-  /// For a message: one line, nothing that a terminal would act on, at most `limit` characters.
-  func text(limit: Int, hiding secrets: HTTPSecrets) -> String {
-    let text = secrets.hide(in: String(decoding: bytes, as: UTF8.self))
-    let words = text.split { $0.isWhitespace || $0.isNewline }.joined(separator: " ")
-    let line = String(
-      String.UnicodeScalarView(words.unicodeScalars.map { $0.properties.generalCategory.isUnprintable ? "?" : $0 }))
-    return line.count > limit ? line.prefix(limit) + "..." : line
+  /// For a message.
+  func text(limit: Int, hiding secrets: PeerSecrets) -> String {
+    PeerText.line(String(decoding: bytes, as: UTF8.self), limit: limit, hiding: secrets)
   }
-}
-
-extension Unicode.GeneralCategory {
-  fileprivate var isUnprintable: Bool {
-    switch self {
-    case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator, .paragraphSeparator: true
-    default: false
-    }
-  }
-}
-
-/// What no message may show, wherever it comes from: servers repeat what they were sent.
-struct HTTPSecrets: Sendable {
-  private let values: [String]
-
-  /// Values of less than four bytes would hide parts of any text.
-  init(_ values: [String]) {
-    self.values = Set(values.filter { $0.utf8.count >= 4 }).sorted { $0.utf8.count > $1.utf8.count }
-  }
-
-  func hide(in text: String) -> String { values.reduce(text) { $0.replacing($1, with: "***") } }
 }
 
 /// RFC 4648 section 4: how basic authentication carries a password.
