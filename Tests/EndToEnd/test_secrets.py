@@ -10,6 +10,7 @@ import yaml
 import bed
 import daemon
 import shown
+from servers.ports import free_port
 from test_settings_delivery import full_disk
 
 MARK = "kQ7zW3vX9p"
@@ -48,6 +49,16 @@ class Outside:
         return f"${{file:{self.folder}/{name}}}" if self.kind == "file" else f"${{credential:{name}}}"
 
 
+# What a sink of each type needs at least.
+SINKS = {
+    "file": {"path": "/x"}, "unix": {"path": "/x"}, "unixgram": {"path": "/x"}, "udp": {"address": "n:1"},
+    "tcp": {"address": "n:1", "tls": {"enabled": True}}, "kafka": {"brokers": ["n:1"], "topic": "t"},
+    "nats": {"servers": ["n:1"], "subject": "s"}, "valkey": {"address": "n:1", "key": "k"},
+    "nsq": {"address": "n:1", "topic": "t"}, "http": {"url": "http://n"}, "clickhouse": {"url": "http://n"},
+    "s3": {"endpoint": "http://n", "region": "r", "bucket": "rows", "access_key": "a", "secret_key": "s"},
+}
+
+
 def configuration(**settings):
     return {"version": 1, **settings}
 
@@ -62,8 +73,8 @@ def with_value(path, value):
         return configuration(**{"global": value}, pipelines={"p": {"sinks": {"o": sink}}})
     if table == "pipeline":
         return configuration(pipelines={"p": {"sinks": {"o": sink}, **value}})
-    if table == "file":
-        sink = {"type": "file", "path": "/x"}
+    if table != "sink":
+        sink = {"type": table, **SINKS[table]}
     return configuration(pipelines={"p": {"sinks": {"o": {**sink, **value}}}})
 
 
@@ -84,7 +95,7 @@ def test_no_setting_shows_what_it_was_given(outside, tmp_path):
                 for command in (("config", "show", "--origin"), ("plan", "--against", path)):
                     again = bed.xtcpd(*command, "--config", path, env=outside.environment)
                     assert_hidden(again.stdout + again.stderr, (name, command))
-    assert valid > 5
+    assert valid > 15
 
 
 def test_selectors_and_text_output_neither(outside, tmp_path):
@@ -195,3 +206,36 @@ def test_the_end_and_a_failed_start_tell_nothing(outside, tmp_path):
                               text=True, timeout=20, check=False)
         assert_hidden(done.stdout + done.stderr, setting)
         assert done.stderr
+
+
+def test_sinks_keep_what_they_log_in_with_to_themselves(outside, tmp_path):
+    """Each fails all the time: nobody listens. Their names, their servers and their problems are told, not more."""
+    def secret(name):
+        return outside.put(name, f"{MARK}-{name}")
+    port = free_port()
+    server, url = f"127.0.0.1:{port}", f"http://127.0.0.1:{port}"
+    sinks = {
+        "kafka": {"brokers": [server], "topic": "t", "timeout": "1s", "sasl": {
+            "mechanism": "plain", "username": secret("ku"), "password": secret("kp")}},
+        "nats": {"servers": [server], "subject": "s", "timeout": "1s", "user": secret("nu"), "password": secret("np")},
+        "token": {"type": "nats", "servers": [server], "subject": "t", "timeout": "1s", "token": secret("nt")},
+        "valkey": {"address": server, "key": "k", "username": secret("vu"), "password": secret("vp")},
+        "nsq": {"address": server, "topic": "t", "secret": secret("qs")},
+        "http": {"url": url, "username": secret("hu"), "password": secret("hp"), "headers": {"X-Key": secret("hh")}},
+        "bearer": {"type": "http", "url": url + "/b", "bearer_token": secret("ht")},
+        "clickhouse": {"url": url, "username": secret("cu"), "password": secret("cp"), "batch": {"max_age": "0s"}},
+        "s3": {"endpoint": url, "region": "r", "bucket": "rows", "access_key": secret("sa"),
+               "secret_key": secret("ss"), "session_token": secret("st"), "batch": {"max_age": "0s"}}}
+    with bed.Population(namespaces=1, v4=5) as few:
+        one = {"interval": "200ms", "align": "none", "namespaces": few.selection,
+               "retry": {"initial": "10ms", "max": "50ms", "give_up_after": "400ms"},
+               "sinks": {name: {"type": name, **sink} for name, sink in sinks.items()}}
+        settings = {"global": {"reload": {"settle": "0s", "drain_timeout": "0s"},
+                               "log": {"level": "trace", "format": "json"}}}
+        with daemon.Daemon(tmp_path, {"p": one}, settings=settings, environment=outside.environment) as running:
+            for name in sinks:
+                bed.eventually(lambda name=name: running.sink("p", name).get("problem"), 20, f"{name} fails")
+            told = everything_told(running, outside.environment)
+    for what, text in told.items():
+        assert_hidden(text, what)
+    assert_hidden("".join(running.raw), "the log at the end")

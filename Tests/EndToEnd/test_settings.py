@@ -21,7 +21,9 @@ import test_settings_http  # noqa: F401
 import test_settings_process  # noqa: F401
 import test_sink_kafka  # noqa: F401
 import test_sink_nats  # noqa: F401
+import test_sink_nsq  # noqa: F401
 import test_sink_streams  # noqa: F401
+import test_sink_valkey  # noqa: F401
 import test_spill  # noqa: F401
 from shown import shows
 

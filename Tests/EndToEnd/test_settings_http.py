@@ -150,7 +150,8 @@ def test_requests_take_so_long(few, tmp_path, kind, setting):
         pipelines = {"hasty": pipeline(few, sink(kind, server.url, **{**long, setting: "1s"}), "1h"),
                      "patient": pipeline(few, sink(kind, other.url, **long), "1h")}
         with daemon.Daemon(tmp_path, pipelines, settings=IN_HASTE):
-            bed.eventually(lambda: len(server.requests) >= 4, 15, "it is tried again and again")
+            # libcurl takes the speed of the last five seconds, so that what stalls is noticed some seconds later.
+            bed.eventually(lambda: len(server.requests) >= 3, 40, "it is tried again and again")
             assert len(other.requests) <= 2
 
 
@@ -195,7 +196,7 @@ def test_connections_are_secured(few, certificates, tmp_path, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_batches_go_together(few, tmp_path, kind):
     """49 rows a poll."""
-    limits = {"age": {"max_age": "1s"}, "rows": {"max_age": "1h", "rows": 200, "bytes": "64MiB"},
+    limits = {"age": {"max_age": "1s", "bytes": "8MiB"}, "rows": {"max_age": "1h", "rows": 200, "bytes": "64MiB"},
               "bytes": {"max_age": "1h", "bytes": "256KiB"}, "none": {"max_age": "1h", "bytes": "8MiB"}}
     with contextlib.ExitStack() as stack:
         servers = {name: stack.enter_context(Http()) for name in limits}

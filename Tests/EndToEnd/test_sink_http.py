@@ -266,10 +266,10 @@ def test_a_certificate_of_its_own_is_shown(few, certificates, tmp_path):
             assert sink_of(running, "q")["delivered"] == 0
 
 
-def test_a_file_that_is_missing_is_an_error_of_the_start(tmp_path):
+def test_a_file_that_is_missing_is_an_error_of_the_start(few, tmp_path):
     path = tmp_path / "xtcpd.yaml"
-    sink = {"type": "http", "url": "https://127.0.0.1:1", "tls": {"ca_file": "/nowhere.pem"}}
-    path.write_text(yaml.safe_dump({"version": 1, "pipelines": {"p": {"sinks": {"out": sink}}}}))
+    one = pipeline(few, {"url": "https://127.0.0.1:1", "tls": {"ca_file": "/nowhere.pem"}})
+    path.write_text(yaml.safe_dump({"version": 1, "pipelines": {"p": one}}))
     done = bed.xtcpd("run", "--config", path, timeout=20)
     assert done.returncode == 1 and "sink out: cannot read /nowhere.pem: No such file" in done.stderr
 

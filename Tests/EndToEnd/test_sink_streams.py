@@ -1,5 +1,7 @@
 """Sinks to sockets and files: tcp, unix, udp, unixgram, and what a file sink does beside appending."""
+import collections
 import json
+import re
 import subprocess
 import time
 
@@ -7,7 +9,10 @@ import pytest
 
 import bed
 import daemon
+import received
+import steady
 from servers import certificates, datagrams, streams
+from servers.rsyslog import Rsyslog
 from shown import shows
 
 
@@ -18,6 +23,12 @@ def fixture_few():
         yield population
 
 
+@pytest.fixture(name="crowd", scope="module")
+def fixture_crowd():
+    with steady.population() as population:
+        yield population
+
+
 def pipeline(crowd, **sink):
     return {"p": {"interval": "200ms", "align": "none", "namespaces": crowd.selection, "sinks": {"out": sink}}}
 
@@ -25,6 +36,62 @@ def pipeline(crowd, **sink):
 def rows(data):
     """Rows of jsonl bytes: whole lines only."""
     return [json.loads(line) for line in data.decode().splitlines()]
+
+
+def waits(**sink):
+    """A sink that makes the pipeline wait: what is compared must all be there."""
+    return {"queue": {"bytes": "64MiB", "when_full": "block"}, **sink}
+
+
+@pytest.mark.parametrize("mode", ["io_uring", "syscall"])
+def test_every_row_arrives(crowd, tmp_path, mode):
+    """100,000 of them, with the values of the jsonl of the same polls: to rsyslog, to a Unix socket, over TLS, as
+    datagrams of several rows."""
+    made = certificates.Certificates(tmp_path / "certificates")
+    path = f"/tmp/xtcpd-{time.monotonic_ns()}.sock"
+    with Rsyslog() as log, streams.StreamSink(path=path) as local, streams.StreamSink(tls=made.good) as secured, \
+            datagrams.Datagrams(unix=True) as grams:
+        tls = {"enabled": True, "ca_file": str(made.authority.certificate)}
+        sinks = {"log": waits(type="tcp", address=f"127.0.0.1:{log.port}"),
+                 "local": waits(type="unix", path=path, format="protobuf_list"),
+                 "secured": waits(type="tcp", address=f"localhost:{secured.port}", tls=tls, format="msgpack"),
+                 "grams": waits(type="unixgram", path=str(grams.path), format="protobuf_list", max_datagram="16KiB")}
+        one = steady.pipeline(crowd, tmp_path, sinks, reader={"mode": mode})
+        with daemon.Daemon(tmp_path, {"p": one}) as running:
+            steady.poll(running, "p", 100_000)
+            for sink in sinks:
+                bed.eventually(lambda sink=sink: running.sink("p", sink)["delivered"] >= 100_000, 60, sink)
+        reference = steady.reference(running, tmp_path, "p")
+        bed.eventually(lambda: len(log.read_all()) >= len(reference), 60, "all of the log")
+        bed.eventually(lambda: local.streams[0].ended and secured.streams[0].ended, what="the ends of the streams")
+        received.compare(reference, log.read_all()).check()
+        for encoding, data in (("protobuf_list", local.read_all()), ("msgpack", secured.read_all()),
+                               ("protobuf_list", grams.read_all())):
+            received.compare(reference, received.lines(encoding, data, tmp_path)).check()
+        got = grams.read_all()
+    assert 1_000 < len(got) < len(reference) / 4 and max(map(len, got)) <= 16 << 10
+
+
+@pytest.mark.parametrize("mode", ["io_uring", "syscall"])
+@pytest.mark.parametrize("room", ["enough", "little"])
+def test_udp_is_sent_whole_and_counted(crowd, tmp_path, mode, room):
+    """100,000 datagrams of a row each: those that came and those that the receiver's kernel dropped are those that were
+    sent. `too_large` counts the rows that no datagram takes."""
+    buffer = 512 << 20 if room == "enough" else 256 << 10
+    with datagrams.Datagrams(receive_buffer=buffer) as receiver:
+        sink = waits(type="udp", address=f"127.0.0.1:{receiver.port}", max_datagram="3500B")
+        one = steady.pipeline(crowd, tmp_path, {"out": sink}, reader={"mode": mode})
+        with daemon.Daemon(tmp_path, {"p": one}) as running:
+            steady.poll(running, "p", 100_000)
+            bed.eventually(lambda: running.sink("p", "out")["queued_rows"] == 0, 60, "all is sent")
+        reference = steady.reference(running, tmp_path, "p")
+        got, dropped = receiver.read_all(), receiver.dropped
+    told = running.totals()["p"]["sinks"]["out"]
+    assert len(got) + dropped == told["delivered"] > 90_000
+    assert told["delivered"] + told.get("dropped_too_large", 0) == len(reference)
+    assert (dropped > 0) == (room == "little")
+    missing = dropped + told.get("dropped_too_large", 0)
+    received.compare(reference, [line for data in got for line in data.splitlines()]).check(missing=missing)
 
 
 @shows("tcp.address")
@@ -79,7 +146,7 @@ def test_a_peer_that_does_not_read_is_left(few, tmp_path, kind):
         sink = {"type": kind, **place, "send_timeout": "500ms", "connect_timeout": "500ms"}
         with daemon.Daemon(tmp_path, pipeline(few, **sink)) as running:
             # A new connection takes some batches again before it is full.
-            running.wait_for_log("did not take the message in time", timeout=40)
+            bed.eventually(lambda: "did not take" in (running.sink("p", "out").get("problem") or ""), 40, "a failure")
 
 
 @shows("udp.address", "udp.max_datagram", "unixgram.path", "unixgram.max_datagram")
@@ -121,3 +188,34 @@ def test_files(few, tmp_path):
     assert files[0].read_bytes()[:4] == bytes.fromhex("28b52ffd")
     run(fsync="batch")
     assert "fdatasync(" in seen[0]
+
+
+CALLS = re.compile(r"^(?:\[pid +\d+\] |\d+ +)?(\w+)\((\d*)")
+
+
+def test_sinks_of_the_ring_make_no_calls_of_their_own(crowd, tmp_path):
+    """A file, a connection and datagrams in steady state: what they write goes with the submissions that the reader
+    makes anyway."""
+    with streams.StreamSink() as server, datagrams.Datagrams() as receiver:
+        sinks = {"file": {"type": "file", "path": str(tmp_path / "rows")},
+                 "tcp": {"type": "tcp", "address": f"127.0.0.1:{server.port}"},
+                 "udp": {"type": "udp", "address": f"127.0.0.1:{receiver.port}", "max_datagram": "32KiB"}}
+        one = {"interval": "100ms", "align": "none", "namespaces": crowd.selection, "reader": {"mode": "io_uring"},
+               "batch": {"bytes": "256KiB"}, "sinks": sinks}
+        with daemon.Daemon(tmp_path, {"p": one}) as running:
+            running.wait_for_polls(5)
+            before = running.sink("p", "file")["bytes"]
+            trace = tmp_path / "trace"
+            tracer = subprocess.Popen(["strace", "-f", "-o", str(trace), "-p", str(running.process.pid)])
+            time.sleep(4)
+            bed.end(tracer)
+            batches = (running.sink("p", "file")["bytes"] - before) / (256 << 10)
+    calls = [match.groups() for match in map(CALLS.match, trace.read_text().splitlines()) if match]
+    enters = sum(name == "io_uring_enter" for name, _ in calls)
+    own = collections.Counter(
+        name for name, descriptor in calls if name in (
+            "write", "writev", "pwrite64", "pwritev", "pwritev2", "send", "sendto", "sendmsg", "sendmmsg")
+        and descriptor not in ("1", "2"))
+    print(f"{batches:.0f} batches, {enters} io_uring_enter, own calls {dict(own)}")
+    assert batches > 100 and not own
+    assert enters <= 2 * batches
