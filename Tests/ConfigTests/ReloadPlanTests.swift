@@ -81,12 +81,14 @@ import Testing
       "linger": "1s", "sasl.mechanism": "plain", "sasl.username": "u", "sasl.password": "p", "tls.enabled": "true",
       "tls.ca_file": "/c", "tls.cert_file": "/c", "tls.key_file": "/k", "tls.server_name": "n", "tls.verify": "false",
       "servers": "[n:4222]", "subject": "s", "jetstream": "true", "user": "u", "password": "p", "token": "t",
-      "credentials_file": "/c", "batch.bytes": "1MiB", "batch.rows": "7", "batch.max_age": "7s",
+      "credentials_file": "/c", "command": "publish", "max_length": "7", "each_row": "true", "secret": "s",
+      "valkey.database": "7", "batch.bytes": "1MiB", "batch.rows": "7", "batch.max_age": "7s",
     ]
     for type in SinkType.all {
       for setting in type.table.settings {
         let path = setting.description.path
-        let value = try #require(values[path].flatMap(Node.init(builtIn:)), "\(path): give it a value here")
+        let text = values["\(type.name).\(path)"] ?? values[path]
+        let value = try #require(text.flatMap(Node.init(builtIn:)), "\(path): give it a value here")
         var (before, after) = (SinkSettings(name: "s", kind: type.blank), SinkSettings(name: "s", kind: type.blank))
         type.table.readDefaults(into: &before)
         type.table.readDefaults(into: &after)
