@@ -77,7 +77,7 @@ import Testing
       "session_token": "t",
       "send_timeout": "3s", "queue.bytes": "1MiB", "queue.reserve": "64KiB", "queue.when_full": "drop_newest",
       "queue.spill_bytes": "2GiB", "retry.initial": "1s", "retry.max": "10s", "retry.give_up_after": "1m",
-      "brokers": "[k:9092]", "topic": "t", "key": "cookie", "max_message_bytes": "64KiB", "timeout": "7s",
+      "brokers": "[k:9092]", "topic": "t", "key": "cookie", "max_message_bytes": "32KiB", "timeout": "7s",
       "linger": "1s", "sasl.mechanism": "plain", "sasl.username": "u", "sasl.password": "p", "tls.enabled": "true",
       "tls.ca_file": "/c", "tls.cert_file": "/c", "tls.key_file": "/k", "tls.server_name": "n", "tls.verify": "false",
       "servers": "[n:4222]", "subject": "s", "jetstream": "true", "user": "u", "password": "p", "token": "t",
