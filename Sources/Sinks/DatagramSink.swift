@@ -206,7 +206,9 @@ final class DatagramOutlet: Outlet {
     if shipment != nil { end(.failed(Failure(message: "cancelled"))) }
   }
 
-  func close() {
+  func close(isStuck: Bool) {
+    // What the kernel may still read lives as long as this object.
+    if isStuck, inFlight != nil { _ = Unmanaged.passRetained(self) }
     inFlight = nil
     if shipment != nil { end(.failed(Failure(message: "stopped", reason: .shutdown))) }
     socket = nil

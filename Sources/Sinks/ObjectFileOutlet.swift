@@ -239,7 +239,9 @@ final class ObjectFileOutlet: Outlet {
 
   func cancel() { if let inFlight { port.cancel(inFlight) } }
 
-  func close() {
+  func close(isStuck: Bool) {
+    // What the kernel may still read lives as long as this object.
+    if isStuck, inFlight != nil { _ = Unmanaged.passRetained(self) }
     // Whoever looks into the folder later finds whole files only.
     removeHidden()
     if taken != nil || pending != nil {

@@ -111,8 +111,10 @@ final class StreamOutlet: Outlet {
     if connection.isIdle { fail("cancelled") }
   }
 
-  func close() {
-    connection.abandon(isStuck: false)
+  func close(isStuck: Bool) {
+    // The list of pieces lives as long as this object.
+    if isStuck, !connection.isIdle { _ = Unmanaged.passRetained(self) }
+    connection.abandon(isStuck: isStuck)
     if shipment != nil { end(.failed(Failure(message: "stopped", reason: .shutdown))) }
   }
 }

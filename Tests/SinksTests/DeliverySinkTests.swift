@@ -37,7 +37,7 @@ final class ScriptedOutlet: Outlet {
     if let cancelled { end(cancelled) }
   }
   func flush() { flushes += 1 }
-  func close() { isClosed = true }
+  func close(isStuck: Bool) { isClosed = true }
 
   /// Says what became of the shipment.
   func end(_ outcome: Outcome) {

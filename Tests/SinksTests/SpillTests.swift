@@ -39,7 +39,7 @@ import Testing
       if shipment != nil { outcome = .failed(Failure(message: "cancelled")) }
       shipment = nil
     }
-    func close() { cancel() }
+    func close(isStuck: Bool) { cancel() }
   }
 
   private func sink(

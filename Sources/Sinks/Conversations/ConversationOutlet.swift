@@ -20,7 +20,7 @@ final class ConversationOutlet: Outlet {
   private let connection: StreamConnection
   private let dialect: any Dialect
   private let patience: ConversationPatience
-  private let requests = RequestList()
+  private var requests = RequestList()
 
   /// Of the connection that is open or being opened.
   private enum Phase: Equatable {
@@ -68,7 +68,7 @@ final class ConversationOutlet: Outlet {
   }
 
   deinit {
-    // What is in flight at a tear-down that got stuck is never given back.
+    // Nobody has closed it: what may be in flight is never given back.
     if connection.isIdle { notice.deallocate() } else { _ = Unmanaged.passRetained(requests) }
   }
 
@@ -287,8 +287,14 @@ final class ConversationOutlet: Outlet {
     if connection.isIdle { fail("cancelled") }
   }
 
-  func close() {
-    connection.abandon(isStuck: false)
+  func close(isStuck: Bool) {
+    if isStuck, !connection.isIdle {
+      // What is being said lies in these.
+      _ = Unmanaged.passRetained(self)
+      _ = Unmanaged.passRetained(requests)
+      requests = RequestList()
+    }
+    connection.abandon(isStuck: isStuck)
     if shipment != nil { end(.failed(Failure(message: "stopped", reason: .shutdown))) }
   }
 }

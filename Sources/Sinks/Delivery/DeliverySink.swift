@@ -159,7 +159,7 @@ public final class DeliverySink: Sink {
 
   public func abandon(isStuck: Bool) {
     if delivery.isSending, isStuck { _ = Unmanaged.passRetained(shipment) }
-    outlet.close()
+    outlet.close(isStuck: isStuck)
     while let outcome = outlet.takeOutcome() { take(outcome) }
     if takenRows > 0 { settle(.shutdown) }
     shipment = Shipment()

@@ -69,7 +69,10 @@ protocol Outlet: AnyObject {
   /// Opens anew what its name no longer leads to.
   func reopen()
   /// The port is torn down: lets go of everything.
-  func close()
+  ///
+  /// - Parameter isStuck: the kernel has not let go of all operations (`Port.tearDown`): what they may read or write is never given
+  ///   back. The shipment is not the outlet's to keep.
+  func close(isStuck: Bool)
 }
 
 extension Outlet {

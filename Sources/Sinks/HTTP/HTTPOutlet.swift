@@ -102,7 +102,7 @@ final class HTTPOutlet: Outlet {
     end(.failed(Failure(message: "cancelled")))
   }
 
-  func close() {
+  func close(isStuck: Bool) {
     if shipment != nil { end(.failed(Failure(message: "stopped", reason: .shutdown))) }
     stage = .idle
     client.close(isTornDown: true)

@@ -270,7 +270,7 @@ final class KafkaOutlet: Outlet {
     resumeAt = nil
   }
 
-  func close() {
+  func close(isStuck: Bool) {
     cancel()
     leave()
   }

@@ -117,7 +117,7 @@ final class NatsOutlet: Outlet {
     outcome = .failed(Failure(message: "nats \(settings.name): called off"))
   }
 
-  func close() {
+  func close(isStuck: Bool) {
     cancel()
     leave()
   }
