@@ -1,7 +1,9 @@
 """Sinks to sockets and files: tcp, unix, udp, unixgram, and what a file sink does beside appending."""
 import collections
 import json
+import os
 import re
+import signal
 import subprocess
 import time
 
@@ -219,3 +221,26 @@ def test_sinks_of_the_ring_make_no_calls_of_their_own(crowd, tmp_path):
     print(f"{batches:.0f} batches, {enters} io_uring_enter, own calls {dict(own)}")
     assert batches > 100 and not own
     assert enters <= 2 * batches
+
+
+@pytest.mark.parametrize("mode", ["io_uring", "syscall"])
+def test_a_daemon_that_is_stopped_for_a_while_goes_on(crowd, tmp_path, mode):
+    """SIGSTOP in the stream, five times: what was in flight ends as if nothing had been."""
+    with streams.StreamSink() as server:
+        sinks = {"file": waits(type="file", path=str(tmp_path / "rows"), format="jsonl"),
+                 "tcp": waits(type="tcp", address=f"127.0.0.1:{server.port}", format="jsonl")}
+        one = {"interval": "100ms", "align": "none", "namespaces": crowd.selection, "reader": {"mode": mode},
+               "sinks": sinks}
+        with daemon.Daemon(tmp_path, {"p": one}) as running:
+            for _ in range(5):
+                before = running.sink("p", "tcp")["delivered"]
+                bed.eventually(lambda before=before: running.sink("p", "tcp")["delivered"] > before, 20, "rows")
+                os.kill(running.process.pid, signal.SIGSTOP)
+                time.sleep(0.5)
+                os.kill(running.process.pid, signal.SIGCONT)
+        bed.eventually(lambda: server.streams[0].ended, what="the end of the stream")
+        totals = running.totals()["p"]
+        assert len(server.streams) == 1
+        lines = (tmp_path / "rows").read_bytes().splitlines()
+        received.compare(lines, server.streams[0].data.splitlines()).check()
+    assert len(lines) == totals["encoded"] >= 5 * steady.SOCKETS
