@@ -18,11 +18,12 @@ let package = Package(
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(name: "CLinux"),
     // Client libraries that are loaded on first use, not linked: their headers are needed to build.
-    .target(name: "CCurl"),
-    .target(name: "CRdkafka"),
-    .target(name: "CNats"),
-    .target(name: "CHiredis"),
-    .target(name: "COpenSSL"),
+    .target(name: "CLoader"),
+    .target(name: "CCurl", dependencies: ["CLoader"]),
+    .target(name: "CRdkafka", dependencies: ["CLoader"]),
+    .target(name: "CNats", dependencies: ["CLoader"]),
+    .target(name: "CHiredis", dependencies: ["CLoader"]),
+    .target(name: "COpenSSL", dependencies: ["CLoader"]),
 
     .target(name: "Config", dependencies: ["CLibYAML"]),
     .target(name: "Records", dependencies: ["CZstd"]),

@@ -1,36 +1,22 @@
 #include "ccurl.h"
+#include "cloader.h"
 
-#include <dlfcn.h>
-#include <pthread.h>
 #include <stdio.h>
 
 static struct ccurl library;
-static char failure[256];
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void load(void) {
-  void *handle = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
-  if (handle == NULL) {
-    snprintf(failure, sizeof failure, "%s", dlerror());
-    return;
-  }
-#define LOAD(name)                                                                      \
-  *(void **)&library.name = dlsym(handle, #name);                                       \
-  if (*(void **)&library.name == NULL && failure[0] == 0)                               \
-    snprintf(failure, sizeof failure, "libcurl.so.4 is too old: it has no " #name);
-  CCURL_FUNCTIONS(LOAD)
-#undef LOAD
-  if (failure[0] != 0) return;
+static const char *const names[] = {"libcurl.so.4", NULL};
+static const char *const symbols[] = {CCURL_FUNCTIONS(CLOADER_SYMBOL) NULL};
+
+static int begin(char *failure, size_t size) {
   CURLcode code = library.curl_global_init(CURL_GLOBAL_DEFAULT);
-  if (code != CURLE_OK) snprintf(failure, sizeof failure, "libcurl: %s", library.curl_easy_strerror(code));
+  if (code != CURLE_OK) snprintf(failure, size, "libcurl: %s", library.curl_easy_strerror(code));
+  return code == CURLE_OK ? 0 : -1;
 }
 
-const struct ccurl *ccurl_load(char *error, size_t size) {
-  pthread_once(&once, load);
-  if (failure[0] == 0) return &library;
-  snprintf(error, size, "%s", failure);
-  return NULL;
-}
+static struct cloader loader = CLOADER(names, symbols, library, begin);
+
+const struct ccurl *ccurl_load(char *error, size_t size) { return cloader_load(&loader, error, size); }
 
 CURLcode ccurl_set_long(const struct ccurl *library, CURL *easy, CURLoption option, long value) {
   return library->curl_easy_setopt(easy, option, value);

@@ -1,43 +1,17 @@
 #include "chiredis.h"
+#include "cloader.h"
 
-#include <dlfcn.h>
-#include <pthread.h>
-#include <stdio.h>
 #include <string.h>
 
 static struct chiredis library;
-static char failure[256];
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void *open_library(void) {
-  // Debian's name carries the version. From 1.0 on the structs of the reader are others.
-  static const char *const names[] = {"libhiredis.so.0.14", "libhiredis.so.0.13"};
-  for (size_t index = 0; index < sizeof names / sizeof *names; index++) {
-    void *handle = dlopen(names[index], RTLD_NOW | RTLD_LOCAL);
-    if (handle != NULL) return handle;
-    if (failure[0] == 0) snprintf(failure, sizeof failure, "%s", dlerror());
-  }
-  return NULL;
-}
+// Debian's name carries the version. From 1.0 on the structs of the reader are others.
+static const char *const names[] = {"libhiredis.so.0.14", "libhiredis.so.0.13", NULL};
+static const char *const symbols[] = {CHIREDIS_FUNCTIONS(CLOADER_SYMBOL) NULL};
 
-static void load(void) {
-  void *handle = open_library();
-  if (handle == NULL) return;
-  failure[0] = 0;
-#define LOAD(name)                                                                   \
-  *(void **)&library.name = dlsym(handle, #name);                                    \
-  if (*(void **)&library.name == NULL && failure[0] == 0)                            \
-    snprintf(failure, sizeof failure, "libhiredis is too old: it has no " #name);
-  CHIREDIS_FUNCTIONS(LOAD)
-#undef LOAD
-}
+static struct cloader loader = CLOADER(names, symbols, library, NULL);
 
-const struct chiredis *chiredis_load(char *error, size_t size) {
-  pthread_once(&once, load);
-  if (failure[0] == 0) return &library;
-  snprintf(error, size, "%s", failure);
-  return NULL;
-}
+const struct chiredis *chiredis_load(char *error, size_t size) { return cloader_load(&loader, error, size); }
 
 static void *keep(const redisReadTask *task, const char *text, size_t length) {
   struct chiredis_reply *reply = task->privdata;

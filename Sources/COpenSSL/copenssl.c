@@ -1,34 +1,14 @@
 #include "copenssl.h"
-
-#include <dlfcn.h>
-#include <pthread.h>
-#include <stdio.h>
+#include "cloader.h"
 
 static struct copenssl library;
-static char failure[256];
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void load(void) {
-  // Its symbols are also found in libcrypto, which it brings.
-  void *handle = dlopen("libssl.so.3", RTLD_NOW | RTLD_LOCAL);
-  if (handle == NULL) {
-    snprintf(failure, sizeof failure, "%s", dlerror());
-    return;
-  }
-#define LOAD(name)                                                                   \
-  *(void **)&library.name = dlsym(handle, #name);                                    \
-  if (*(void **)&library.name == NULL && failure[0] == 0)                            \
-    snprintf(failure, sizeof failure, "libssl is too old: it has no " #name);
-  COPENSSL_FUNCTIONS(LOAD)
-#undef LOAD
-}
+static const char *const names[] = {"libssl.so.3", NULL};
+static const char *const symbols[] = {COPENSSL_FUNCTIONS(CLOADER_SYMBOL) NULL};
 
-int copenssl_load(char *error, size_t size) {
-  pthread_once(&once, load);
-  if (failure[0] == 0) return 1;
-  snprintf(error, size, "%s", failure);
-  return 0;
-}
+static struct cloader loader = CLOADER(names, symbols, library, NULL);
+
+int copenssl_load(char *error, size_t size) { return cloader_load(&loader, error, size) != NULL; }
 
 const struct copenssl *copenssl_functions(void) { return &library; }
 

@@ -1,33 +1,14 @@
 #include "crdkafka.h"
-
-#include <dlfcn.h>
-#include <pthread.h>
-#include <stdio.h>
+#include "cloader.h"
 
 static struct crdkafka library;
-static char failure[256];
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void load(void) {
-  void *handle = dlopen("librdkafka.so.1", RTLD_NOW | RTLD_LOCAL);
-  if (handle == NULL) {
-    snprintf(failure, sizeof failure, "%s", dlerror());
-    return;
-  }
-#define LOAD(name)                                                                      \
-  *(void **)&library.name = dlsym(handle, #name);                                       \
-  if (*(void **)&library.name == NULL && failure[0] == 0)                               \
-    snprintf(failure, sizeof failure, "librdkafka.so.1 is too old: it has no " #name);
-  CRDKAFKA_FUNCTIONS(LOAD)
-#undef LOAD
-}
+static const char *const names[] = {"librdkafka.so.1", NULL};
+static const char *const symbols[] = {CRDKAFKA_FUNCTIONS(CLOADER_SYMBOL) NULL};
 
-const struct crdkafka *crdkafka_load(char *error, size_t size) {
-  pthread_once(&once, load);
-  if (failure[0] == 0) return &library;
-  snprintf(error, size, "%s", failure);
-  return NULL;
-}
+static struct cloader loader = CLOADER(names, symbols, library, NULL);
+
+const struct crdkafka *crdkafka_load(char *error, size_t size) { return cloader_load(&loader, error, size); }
 
 rd_kafka_resp_err_t crdkafka_produce(const struct crdkafka *library, rd_kafka_t *client,
                                      const struct crdkafka_message *message) {

@@ -5,6 +5,7 @@ import time
 import pytest
 
 import bed
+import steady
 
 
 def pytest_configure(config):
@@ -39,3 +40,17 @@ def still():
 @pytest.fixture(scope="session")
 def cgroups():
     return bed.cgroup_paths()
+
+
+@pytest.fixture(scope="module")
+def steady_crowd():
+    """2,000 sockets in which nothing moves (steady.py)."""
+    with steady.population() as population:
+        yield population
+
+
+@pytest.fixture(scope="module")
+def few():
+    """41 sockets that stand still."""
+    with bed.Population(namespaces=1, v4=20) as population:
+        yield population

@@ -11,7 +11,6 @@ import pytest
 
 import bed
 import daemon
-import steady
 from servers.clickhouse import ClickHouse
 from servers.http import Http
 from servers.kafka import Kafka
@@ -26,18 +25,6 @@ RESTARTS = int(os.environ.get("OUTAGE_RESTARTS", "2"))
 MEMORY = 64
 # What names a row; short, so that there is room for millions of them.
 NAME = ["poll_sequence", "netns_cookie", "inet_diag_msg_socket_cookie"]
-
-
-@pytest.fixture(name="crowd", scope="module")
-def fixture_crowd():
-    with steady.population() as population:
-        yield population
-
-
-@pytest.fixture(name="few", scope="module")
-def fixture_few():
-    with bed.Population(namespaces=1, v4=20) as population:
-        yield population
 
 
 def nats(server):
@@ -104,7 +91,7 @@ ALL = [(kind, when_full) for kind in SERVERS for when_full in ("block", "spill")
 
 
 @pytest.mark.parametrize("kind,when_full", ALL if "OUTAGE_SECONDS" in os.environ else SOME)
-def test_nothing_is_lost_and_nobody_else_notices(crowd, few, tmp_path, kind, when_full):
+def test_nothing_is_lost_and_nobody_else_notices(steady_crowd, few, tmp_path, kind, when_full):
     chance = random.Random(f"{kind} {when_full}")
     make, sink_of, _ = SERVERS[kind]
     with contextlib.ExitStack() as stack:
@@ -119,7 +106,7 @@ def test_nothing_is_lost_and_nobody_else_notices(crowd, few, tmp_path, kind, whe
         if when_full == "spill":
             sink["queue"]["spill_bytes"] = "4GiB"
         pipelines = {
-            "busy": {"interval": "100ms", "align": "none", "namespaces": crowd.selection, "attributes": ["cong"],
+            "busy": {"interval": "100ms", "align": "none", "namespaces": steady_crowd.selection, "attributes": ["cong"],
                      "batch": {"bytes": "64KiB"}, "sinks": {"out": sink}},
             "other": {"interval": "250ms", "align": "none", "namespaces": few.selection,
                       "sinks": {"out": {"type": "blackhole"}}}}

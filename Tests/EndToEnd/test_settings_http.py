@@ -17,12 +17,6 @@ IN_HASTE = {"global": {"reload": {"drain_timeout": "0s"}}}
 KINDS = ("http", "clickhouse", "s3")
 
 
-@pytest.fixture(name="few", scope="module")
-def fixture_few():
-    with bed.Population(namespaces=1, v4=20) as population:
-        yield population
-
-
 @pytest.fixture(name="certificates", scope="module")
 def fixture_certificates(tmp_path_factory):
     return authority.Certificates(tmp_path_factory.mktemp("certificates"))

@@ -14,18 +14,6 @@ SECRET = "pw-kQ7zW3vX9p"
 TRANSIENT, FINAL = (252, 241, 159, 210), (60, 62, 516)
 
 
-@pytest.fixture(name="crowd", scope="module")
-def fixture_crowd():
-    with steady.population() as population:
-        yield population
-
-
-@pytest.fixture(name="few", scope="module")
-def fixture_few():
-    with bed.Population(namespaces=1, v4=20) as population:
-        yield population
-
-
 def sink(server, **more):
     return {"type": "clickhouse", "url": server.url, "retry": {"initial": "50ms", "max": "200ms"}, **more}
 
@@ -45,13 +33,13 @@ def refusal(code, status=500):
 
 @pytest.mark.parametrize("mode,encoding,compression", [
     ("io_uring", "protobuf_list", "none"), ("syscall", "protobuf_list", "zstd"), ("io_uring", "jsonl", "gzip")])
-def test_every_row_arrives(crowd, tmp_path, mode, encoding, compression):
+def test_every_row_arrives(steady_crowd, tmp_path, mode, encoding, compression):
     """100,000 of them, several batches an insert, with the values of the jsonl of the same polls."""
     table = "xtcp_raw" if encoding == "protobuf_list" else "xtcp_text"
     with ClickHouse(user="xtcpd", password=SECRET) as server:
         out = sink(server, format=encoding, compression=compression, username="xtcpd", password=SECRET,
                    batch={"bytes": "4MiB", "max_age": "5s"}, queue={"when_full": "block"})
-        one = steady.pipeline(crowd, tmp_path, {"out": out}, reader={"mode": mode})
+        one = steady.pipeline(steady_crowd, tmp_path, {"out": out}, reader={"mode": mode})
         with daemon.Daemon(tmp_path, {"p": one}) as running:
             steady.poll(running, "p", 100_000)
             bed.eventually(lambda: running.sink("p", "out")["delivered"] >= 100_000, 30, "100,000 rows")
@@ -128,11 +116,11 @@ def test_only_the_right_certificate_is_sent_to(few, tmp_path):
                     assert server.inserts() == []
 
 
-def test_a_server_that_is_killed_again_and_again(crowd, tmp_path):
+def test_a_server_that_is_killed_again_and_again(steady_crowd, tmp_path):
     """Deduplication makes at least once exactly once."""
     with ClickHouse() as server:
         out = sink(server, batch={"bytes": "1MiB", "max_age": "300ms"}, queue={"bytes": "256MiB"})
-        one = steady.pipeline(crowd, tmp_path, {"out": out})
+        one = steady.pipeline(steady_crowd, tmp_path, {"out": out})
         with daemon.Daemon(tmp_path, {"p": one}) as running:
             for _ in range(2):
                 steady.poll(running, "p", len(running.polls("p")) * steady.SOCKETS + 10_000)

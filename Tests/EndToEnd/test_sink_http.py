@@ -63,18 +63,6 @@ class EndlessHeaders(Service):
             connection.sendall(b"X-More: " + b"x" * 1000 + b"\r\n")
 
 
-@pytest.fixture(name="crowd", scope="module")
-def fixture_crowd():
-    with steady.population() as population:
-        yield population
-
-
-@pytest.fixture(name="few", scope="module")
-def fixture_few():
-    with bed.Population(namespaces=1, v4=20) as population:
-        yield population
-
-
 @pytest.fixture(name="certificates", scope="module")
 def fixture_certificates(tmp_path_factory):
     return authority.Certificates(tmp_path_factory.mktemp("certificates"))
@@ -97,12 +85,12 @@ def dropped(running, name="p"):
 @pytest.mark.parametrize("mode,encoding,compression", [
     ("io_uring", "jsonl", "none"), ("syscall", "jsonl", "none"), ("io_uring", "protobuf_list", "zstd"),
     ("syscall", "csv", "gzip")])
-def test_every_row_arrives(crowd, tmp_path, mode, encoding, compression):
+def test_every_row_arrives(steady_crowd, tmp_path, mode, encoding, compression):
     """100,000 of them, with the values of the jsonl of the same polls."""
     with Server() as server:
         sink = {"type": "http", "url": server.url + "/rows?a=b", "format": encoding, "compression": compression,
                 "queue": {"bytes": "64MiB", "when_full": "block"}}
-        one = steady.pipeline(crowd, tmp_path, {"out": sink}, reader={"mode": mode})
+        one = steady.pipeline(steady_crowd, tmp_path, {"out": sink}, reader={"mode": mode})
         with daemon.Daemon(tmp_path, {"p": one}) as running:
             steady.poll(running, "p", 100_000)
             bed.eventually(lambda: sink_of(running)["delivered"] >= 100_000, 30, "100,000 rows")
@@ -175,10 +163,10 @@ def test_an_answer_is_read_so_far_and_no_farther(few, tmp_path):
 
 @MODES
 @pytest.mark.parametrize("reads", [True, False])
-def test_a_server_that_never_answers_is_given_up(crowd, few, tmp_path, reads, mode):
+def test_a_server_that_never_answers_is_given_up(steady_crowd, few, tmp_path, reads, mode):
     """And other pipelines do not notice."""
     with Silent(reads, receive_buffer=4096) as server, Server() as other:
-        pipelines = {"p": pipeline(crowd, {"url": server.url, "timeout": "1s"}, mode=mode, interval="1h"),
+        pipelines = {"p": pipeline(steady_crowd, {"url": server.url, "timeout": "1s"}, mode=mode, interval="1h"),
                      "q": pipeline(few, {"url": other.url}, mode=mode)}
         with daemon.Daemon(tmp_path, pipelines, settings=IN_HASTE) as running:
             bed.eventually(lambda: server.served >= 3, 10, "one attempt after the other")
@@ -188,9 +176,9 @@ def test_a_server_that_never_answers_is_given_up(crowd, few, tmp_path, reads, mo
             assert running.longest_gap("q") < 1
 
 
-def test_a_server_that_does_not_read_stalls_and_is_left(crowd, tmp_path):
+def test_a_server_that_does_not_read_stalls_and_is_left(steady_crowd, tmp_path):
     with Silent(reads=False, receive_buffer=4096) as server:
-        one = pipeline(crowd, {"url": server.url, "timeout": "1h", "stall_timeout": "1s"}, interval="1h")
+        one = pipeline(steady_crowd, {"url": server.url, "timeout": "1h", "stall_timeout": "1s"}, interval="1h")
         with daemon.Daemon(tmp_path, {"p": one}, settings=IN_HASTE) as running:
             bed.eventually(lambda: server.served >= 2, 15, "another attempt")
             assert sink_of(running)["delivered"] == 0

@@ -29,12 +29,6 @@ def fixture_still_crowd():
         yield population
 
 
-@pytest.fixture(name="few", scope="module")
-def fixture_few():
-    with bed.Population(namespaces=1, v4=20) as population:
-        yield population
-
-
 def pipeline(crowd, sinks, mode="auto", **more):
     return {"interval": "1s", "align": "none", "namespaces": crowd.selection, "reader": {"mode": mode},
             "attributes": ["cong"], "sinks": sinks, **more}

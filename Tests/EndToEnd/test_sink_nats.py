@@ -22,12 +22,6 @@ def fixture_still_crowd():
         yield population
 
 
-@pytest.fixture(name="few", scope="module")
-def fixture_few():
-    with bed.Population(namespaces=1, v4=20) as population:
-        yield population
-
-
 def nats_sink(server, **more):
     """It makes the pipeline wait: what is compared must all be there."""
     return {"type": "nats", "servers": [f"127.0.0.1:{server.port}"], "subject": "xtcp.rows", "format": "jsonl",

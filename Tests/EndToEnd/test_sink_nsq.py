@@ -17,18 +17,6 @@ SECRET = "pw-kQ7zW3vX9p"
 MODES = ("io_uring", "syscall")
 
 
-@pytest.fixture(name="crowd", scope="module")
-def fixture_crowd():
-    with steady.population() as population:
-        yield population
-
-
-@pytest.fixture(name="few", scope="module")
-def fixture_few():
-    with bed.Population(namespaces=1, v4=20) as population:
-        yield population
-
-
 def nsq_sink(server, **more):
     """It makes the pipeline wait: what is compared must all be there."""
     return {"type": "nsq", "address": f"127.0.0.1:{server.port}", "topic": "xtcp", "queue": {
@@ -51,11 +39,11 @@ def problem(running, name="p"):
 @pytest.mark.parametrize("mode,encoding,each_row", [
     ("io_uring", "jsonl", True), ("syscall", "jsonl", False), ("io_uring", "protobuf_list", False),
     ("syscall", "protobuf_list", True)])
-def test_every_row_arrives(crowd, tmp_path, mode, encoding, each_row):
+def test_every_row_arrives(steady_crowd, tmp_path, mode, encoding, each_row):
     """100,000 of them, with the values of the jsonl of the same polls."""
     with Nsq() as server:
         sink = nsq_sink(server, format=encoding, each_row=each_row, topic="xtcp.{pipeline}")
-        one = steady.pipeline(crowd, tmp_path, {"out": sink}, reader={"mode": mode})
+        one = steady.pipeline(steady_crowd, tmp_path, {"out": sink}, reader={"mode": mode})
         with daemon.Daemon(tmp_path, {"p": one}) as running:
             steady.poll(running, "p", 100_000)
             bed.eventually(lambda: delivered(running) >= 100_000, 60, "100,000 rows")
@@ -69,17 +57,18 @@ def test_every_row_arrives(crowd, tmp_path, mode, encoding, each_row):
 
 
 @shows("nsq.max_message_bytes")
-def test_messages_are_no_longer_than_asked_for(crowd, tmp_path):
+def test_messages_are_no_longer_than_asked_for(steady_crowd, tmp_path):
     with Nsq() as server:
-        with daemon.Daemon(tmp_path, {"p": pipeline(crowd, nsq_sink(server, max_message_bytes="16KiB"))}) as running:
+        one = pipeline(steady_crowd, nsq_sink(server, max_message_bytes="16KiB"))
+        with daemon.Daemon(tmp_path, {"p": one}) as running:
             running.wait_for_polls(2)
         assert 8 << 10 < max(map(len, server.read_all("xtcp"))) <= 16 << 10
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_server_that_is_killed_loses_nothing(crowd, tmp_path, mode):
+def test_a_server_that_is_killed_loses_nothing(steady_crowd, tmp_path, mode):
     with Nsq() as server:
-        one = pipeline(crowd, nsq_sink(server, each_row=True), reader={"mode": mode})
+        one = pipeline(steady_crowd, nsq_sink(server, each_row=True), reader={"mode": mode})
         with daemon.Daemon(tmp_path, {"p": one}) as running:
             for _ in range(3):
                 before = delivered(running)

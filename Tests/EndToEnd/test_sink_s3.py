@@ -25,18 +25,6 @@ SECRET = "secret-kQ7zW3vX9p"
 TOKEN = "token-kQ7zW3vX9p"
 
 
-@pytest.fixture(name="crowd", scope="module")
-def fixture_crowd():
-    with steady.population() as population:
-        yield population
-
-
-@pytest.fixture(name="few", scope="module")
-def fixture_few():
-    with bed.Population(namespaces=1, v4=20) as population:
-        yield population
-
-
 def sink(server, **more):
     keys = {"access_key": KEY, "secret_key": SECRET}
     if isinstance(server, S3):
@@ -58,12 +46,12 @@ def plain(key, data):
 @pytest.mark.parametrize("mode,encoding,compression,ending", [
     ("io_uring", "jsonl", "none", "jsonl"), ("syscall", "protobuf_list", "zstd", "pb.zst"),
     ("io_uring", "csv", "gzip", "csv.gz"), ("syscall", "parquet", "none", "parquet")])
-def test_every_row_arrives(crowd, tmp_path, mode, encoding, compression, ending):
+def test_every_row_arrives(steady_crowd, tmp_path, mode, encoding, compression, ending):
     """100,000 of them, with credentials that may write and nothing else."""
     with S3() as server:
         out = sink(server, format=encoding, compression=compression, batch={"bytes": "16MiB", "max_age": "10s"},
                    queue={"bytes": "64MiB", "when_full": "block"})
-        one = steady.pipeline(crowd, tmp_path, {"out": out}, reader={"mode": mode})
+        one = steady.pipeline(steady_crowd, tmp_path, {"out": out}, reader={"mode": mode})
         with daemon.Daemon(tmp_path, {"p": one}) as running:
             steady.poll(running, "p", 100_000)
         reference = steady.reference(running, tmp_path, "p")

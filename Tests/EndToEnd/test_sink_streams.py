@@ -25,12 +25,6 @@ def fixture_few():
         yield population
 
 
-@pytest.fixture(name="crowd", scope="module")
-def fixture_crowd():
-    with steady.population() as population:
-        yield population
-
-
 def pipeline(crowd, **sink):
     return {"p": {"interval": "200ms", "align": "none", "namespaces": crowd.selection, "sinks": {"out": sink}}}
 
@@ -46,7 +40,7 @@ def waits(**sink):
 
 
 @pytest.mark.parametrize("mode", ["io_uring", "syscall"])
-def test_every_row_arrives(crowd, tmp_path, mode):
+def test_every_row_arrives(steady_crowd, tmp_path, mode):
     """100,000 of them, with the values of the jsonl of the same polls: to rsyslog, to a Unix socket, over TLS, as
     datagrams of several rows."""
     made = certificates.Certificates(tmp_path / "certificates")
@@ -58,7 +52,7 @@ def test_every_row_arrives(crowd, tmp_path, mode):
                  "local": waits(type="unix", path=path, format="protobuf_list"),
                  "secured": waits(type="tcp", address=f"localhost:{secured.port}", tls=tls, format="msgpack"),
                  "grams": waits(type="unixgram", path=str(grams.path), format="protobuf_list", max_datagram="16KiB")}
-        one = steady.pipeline(crowd, tmp_path, sinks, reader={"mode": mode})
+        one = steady.pipeline(steady_crowd, tmp_path, sinks, reader={"mode": mode})
         with daemon.Daemon(tmp_path, {"p": one}) as running:
             steady.poll(running, "p", 100_000)
             for sink in sinks:
@@ -76,13 +70,13 @@ def test_every_row_arrives(crowd, tmp_path, mode):
 
 @pytest.mark.parametrize("mode", ["io_uring", "syscall"])
 @pytest.mark.parametrize("room", ["enough", "little"])
-def test_udp_is_sent_whole_and_counted(crowd, tmp_path, mode, room):
+def test_udp_is_sent_whole_and_counted(steady_crowd, tmp_path, mode, room):
     """100,000 datagrams of a row each: those that came and those that the receiver's kernel dropped are those that were
     sent. `too_large` counts the rows that no datagram takes."""
     buffer = 512 << 20 if room == "enough" else 256 << 10
     with datagrams.Datagrams(receive_buffer=buffer) as receiver:
         sink = waits(type="udp", address=f"127.0.0.1:{receiver.port}", max_datagram="3500B")
-        one = steady.pipeline(crowd, tmp_path, {"out": sink}, reader={"mode": mode})
+        one = steady.pipeline(steady_crowd, tmp_path, {"out": sink}, reader={"mode": mode})
         with daemon.Daemon(tmp_path, {"p": one}) as running:
             steady.poll(running, "p", 100_000)
             bed.eventually(lambda: running.sink("p", "out")["queued_rows"] == 0, 60, "all is sent")
@@ -195,15 +189,15 @@ def test_files(few, tmp_path):
 CALLS = re.compile(r"^(?:\[pid +\d+\] |\d+ +)?(\w+)\((\d*)")
 
 
-def test_sinks_of_the_ring_make_no_calls_of_their_own(crowd, tmp_path):
+def test_sinks_of_the_ring_make_no_calls_of_their_own(steady_crowd, tmp_path):
     """A file, a connection and datagrams in steady state: what they write goes with the submissions that the reader
     makes anyway."""
     with streams.StreamSink() as server, datagrams.Datagrams() as receiver:
         sinks = {"file": {"type": "file", "path": str(tmp_path / "rows")},
                  "tcp": {"type": "tcp", "address": f"127.0.0.1:{server.port}"},
                  "udp": {"type": "udp", "address": f"127.0.0.1:{receiver.port}", "max_datagram": "32KiB"}}
-        one = {"interval": "100ms", "align": "none", "namespaces": crowd.selection, "reader": {"mode": "io_uring"},
-               "batch": {"bytes": "256KiB"}, "sinks": sinks}
+        one = {"interval": "100ms", "align": "none", "namespaces": steady_crowd.selection,
+               "reader": {"mode": "io_uring"}, "batch": {"bytes": "256KiB"}, "sinks": sinks}
         with daemon.Daemon(tmp_path, {"p": one}) as running:
             running.wait_for_polls(5)
             before = running.sink("p", "file")["bytes"]
@@ -224,12 +218,12 @@ def test_sinks_of_the_ring_make_no_calls_of_their_own(crowd, tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["io_uring", "syscall"])
-def test_a_daemon_that_is_stopped_for_a_while_goes_on(crowd, tmp_path, mode):
+def test_a_daemon_that_is_stopped_for_a_while_goes_on(steady_crowd, tmp_path, mode):
     """SIGSTOP in the stream, five times: what was in flight ends as if nothing had been."""
     with streams.StreamSink() as server:
         sinks = {"file": waits(type="file", path=str(tmp_path / "rows"), format="jsonl"),
                  "tcp": waits(type="tcp", address=f"127.0.0.1:{server.port}", format="jsonl")}
-        one = {"interval": "100ms", "align": "none", "namespaces": crowd.selection, "reader": {"mode": mode},
+        one = {"interval": "100ms", "align": "none", "namespaces": steady_crowd.selection, "reader": {"mode": mode},
                "sinks": sinks}
         with daemon.Daemon(tmp_path, {"p": one}) as running:
             for _ in range(5):

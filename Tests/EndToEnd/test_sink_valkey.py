@@ -20,18 +20,6 @@ SECRET = "pw-kQ7zW3vX9p"
 MODES = ("io_uring", "syscall")
 
 
-@pytest.fixture(name="crowd", scope="module")
-def fixture_crowd():
-    with steady.population() as population:
-        yield population
-
-
-@pytest.fixture(name="few", scope="module")
-def fixture_few():
-    with bed.Population(namespaces=1, v4=20) as population:
-        yield population
-
-
 def valkey_sink(server, **more):
     """It makes the pipeline wait: what is compared must all be there."""
     return {"type": "valkey", "address": f"127.0.0.1:{server.port}", "key": "xtcp:{pipeline}", "max_length": 0,
@@ -54,10 +42,11 @@ def problem(running, name="p"):
 @pytest.mark.parametrize("make,mode,encoding", [
     ("redis", "io_uring", "jsonl"), ("redis", "syscall", "protobuf_list"), ("valkey", "io_uring", "protobuf_list"),
     ("valkey", "syscall", "jsonl")])
-def test_every_row_arrives(crowd, tmp_path, make, mode, encoding):
+def test_every_row_arrives(steady_crowd, tmp_path, make, mode, encoding):
     """100,000 of them, with the values of the jsonl of the same polls."""
     with Valkey(make) as server:
-        one = steady.pipeline(crowd, tmp_path, {"out": valkey_sink(server, format=encoding)}, reader={"mode": mode})
+        out = valkey_sink(server, format=encoding)
+        one = steady.pipeline(steady_crowd, tmp_path, {"out": out}, reader={"mode": mode})
         with daemon.Daemon(tmp_path, {"p": one}) as running:
             steady.poll(running, "p", 100_000)
             bed.eventually(lambda: delivered(running) >= 100_000, 60, "100,000 rows")
@@ -72,11 +61,11 @@ def test_every_row_arrives(crowd, tmp_path, make, mode, encoding):
 
 @shows("valkey.command", "valkey.each_row")
 @pytest.mark.parametrize("mode", MODES)
-def test_those_who_listen_get_every_row(crowd, tmp_path, mode):
+def test_those_who_listen_get_every_row(steady_crowd, tmp_path, mode):
     with Valkey() as server, server.subscribe("xtcp:*") as subscriber:
         sink = valkey_sink(server, command="publish", each_row=True)
         del sink["max_length"]
-        one = steady.pipeline(crowd, tmp_path, {"out": sink}, reader={"mode": mode})
+        one = steady.pipeline(steady_crowd, tmp_path, {"out": sink}, reader={"mode": mode})
         with daemon.Daemon(tmp_path, {"p": one}) as running:
             steady.poll(running, "p", 10_000)
             bed.eventually(lambda: delivered(running) >= 10_000, 60, "10,000 rows")
@@ -89,11 +78,11 @@ def test_those_who_listen_get_every_row(crowd, tmp_path, mode):
 
 
 @shows("valkey.max_length", "valkey.max_message_bytes", "valkey.database")
-def test_entries_are_short_and_few(crowd, tmp_path):
+def test_entries_are_short_and_few(steady_crowd, tmp_path):
     with Valkey() as server:
         sinks = {"short": valkey_sink(server, key="short", max_length=100, max_message_bytes="4KiB"),
                  "kept": valkey_sink(server, key="kept", max_message_bytes="4KiB", database=3)}
-        one = {**pipeline(crowd, sinks["short"]), "sinks": sinks}
+        one = {**pipeline(steady_crowd, sinks["short"]), "sinks": sinks}
         with daemon.Daemon(tmp_path, {"p": one}) as running:
             running.wait_for_polls(3)
         counts = running.totals()["p"]["sinks"]
@@ -106,10 +95,10 @@ def test_entries_are_short_and_few(crowd, tmp_path):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_server_that_is_killed_loses_nothing(crowd, tmp_path, mode):
+def test_a_server_that_is_killed_loses_nothing(steady_crowd, tmp_path, mode):
     """Three times in the stream; its log is on disk before it answers."""
     with Valkey() as server:
-        one = pipeline(crowd, valkey_sink(server, each_row=True), reader={"mode": mode})
+        one = pipeline(steady_crowd, valkey_sink(server, each_row=True), reader={"mode": mode})
         with daemon.Daemon(tmp_path, {"p": one}) as running:
             for _ in range(3):
                 before = delivered(running)
