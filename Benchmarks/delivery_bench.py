@@ -6,7 +6,8 @@
 A pipeline reads the population ten times a second and waits for its sink (`when_full: block`), so that the sink or its
 server sets the pace. CPU is that of the whole daemon a delivered record, and `beyond` what it takes more than the same
 format to a blackhole: compressing, copying, system calls. Servers in Python (http, clickhouse, s3, nsq: see
-Tests/EndToEnd/servers) are slower than real ones, so their records a second are a floor, and CPU a record is what counts.
+Tests/EndToEnd/servers) are slower than real ones, so their records a second are a floor, and CPU a record is what
+counts.
 """
 import argparse
 import contextlib

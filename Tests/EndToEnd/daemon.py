@@ -93,7 +93,7 @@ class Daemon:
 
     def ask(self, request, timeout=20):
         """Sends a request (a dictionary, or bytes as they are) to the control socket and returns its answer."""
-        bed.eventually(lambda: os.path.exists(self.socket), what="a control socket")
+        bed.eventually(lambda: os.path.exists(self.socket) or self.check_alive(), what="a control socket")
         with Client(self.socket, timeout) as client:
             return client.ask(request)
 
