@@ -41,6 +41,7 @@ static int copenssl_take(BIO *memory, char *text, int capacity) {
 }
 
 int copenssl_print_hosts(X509 *certificate, char *text, int capacity) {
+  if (!certificate) return 0;
   BIO *memory = library.BIO_new(library.BIO_s_mem());
   if (!memory) return 0;
   int place = library.X509_get_ext_by_NID(certificate, NID_subject_alt_name, -1);
@@ -51,6 +52,7 @@ int copenssl_print_hosts(X509 *certificate, char *text, int capacity) {
 }
 
 int copenssl_print_name(X509 *certificate, int isIssuer, char *text, int capacity) {
+  if (!certificate) return 0;
   BIO *memory = library.BIO_new(library.BIO_s_mem());
   if (!memory) return 0;
   X509_NAME *name = isIssuer ? library.X509_get_issuer_name(certificate) : library.X509_get_subject_name(certificate);
@@ -59,6 +61,7 @@ int copenssl_print_name(X509 *certificate, int isIssuer, char *text, int capacit
 }
 
 int copenssl_print_time(X509 *certificate, int isEnd, char *text, int capacity) {
+  if (!certificate) return 0;
   BIO *memory = library.BIO_new(library.BIO_s_mem());
   if (!memory) return 0;
   library.ASN1_TIME_print_ex(

@@ -3,7 +3,7 @@ import IO
 /// What an nsq sink publishes, and where.
 public struct NsqTarget: Sendable {
   public var topic: FilledTemplate
-  /// Bytes of one message's rows at most, and of the messages that are published together.
+  /// Bytes of one message's rows at most.
   public var messageBytes: Int
   /// A message of every row.
   public var eachRow = false
@@ -26,6 +26,8 @@ final class NsqDialect: Dialect {
   private var position = 0
   /// An answer is a word, or a line of error.
   private static let frameLimit = 64 << 10
+  /// Bytes of messages that are published together, unless one alone is longer; nsqd takes 5 MiB (`--max-body-size`).
+  private static let groupBytes = 1 << 20
 
   let serverName = "nsq"
   let greeting: (bytes: [UInt8], answers: Int)
@@ -65,13 +67,13 @@ final class NsqDialect: Dialect {
           requests.leaveOut(rows: message.rows.count)
           continue
         }
-        if !group.isEmpty, groupBytes + message.byteCount > target.messageBytes {
+        if !group.isEmpty, groupBytes + 4 + message.byteCount > Self.groupBytes {
           append(group, of: bytes, topic, to: requests)
           group.removeAll(keepingCapacity: true)
           groupBytes = 0
         }
         group.append(message)
-        groupBytes += message.byteCount
+        groupBytes += 4 + message.byteCount
       }
       append(group, of: bytes, topic, to: requests)
     }

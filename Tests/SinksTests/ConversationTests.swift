@@ -200,6 +200,54 @@ import Testing
     #expect(sink.tally.delivered == 5 && sink.state == .up)
   }
 
+  @Test(arguments: modes) func rowsThatComeWhileARefusedConnectionEndsAreDelivered(mode: PortChoice) throws {
+    let bench = try Bench(mode)
+    let peer = try Peer(bench.directory) { connection, peer in
+      let isFirst = peer.connections == 1
+      while let bytes = peer.read(connection) {
+        // Two answers at once: the first is the cause.
+        if isFirst { peer.say("-WRONGPASS no\r\n-NOAUTH either\r\n", to: connection) }
+        for _ in 0..<(isFirst ? 0 : Self.requests(bytes)) { peer.say("+OK\r\n", to: connection) }
+      }
+    }
+    let sink = try valkey(bench, peer.path)
+    var problem: String?
+    try bench.turn(sink, seconds: 2) {
+      if case .failing(let why) = sink.state, problem == nil {
+        problem = why
+        // In this very turn.
+        #expect(offer(bench, sink, 0..<3))
+      }
+      return problem != nil
+    }
+    #expect(problem?.hasSuffix("WRONGPASS no") == true)
+    try bench.drain(sink)
+    #expect(sink.tally.delivered == 3 && sink.state == .up)
+  }
+
+  @Test(arguments: modes) func anEndBehindTheLastAnswerIsNoFailure(mode: PortChoice) throws {
+    let bench = try Bench(mode)
+    let peer = try Peer(bench.directory) { connection, peer in
+      var left = 4
+      while left > 0, let bytes = peer.read(connection) {
+        let requests = Self.requests(bytes)
+        peer.say(String(repeating: "+OK\r\n", count: requests), to: connection)
+        left -= requests
+      }
+    }
+    let sink = try valkey(bench, peer.path)
+    for batch in 0..<3 {
+      #expect(offer(bench, sink, (3 * batch)..<(3 * batch + 3)))
+      try bench.turn(sink) {
+        #expect(sink.state == .up)
+        return sink.isIdle
+      }
+      // Until the end is seen: what is sent into a connection that has ended fails, and rightly.
+      try bench.turn(sink, seconds: 0.1) { false }
+    }
+    #expect(sink.tally.delivered == 9)
+  }
+
   @Test(arguments: modes) func anEndInTheMiddleLeavesNothing(mode: PortChoice) throws {
     let bench = try Bench(mode)
     let peer = try Peer(bench.directory) { connection, peer in while peer.read(connection) != nil {} }

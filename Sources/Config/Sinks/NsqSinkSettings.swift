@@ -71,8 +71,8 @@ extension NsqSinkSettings {
   /// nsqd takes it for a topic (its `protocol.IsValidTopicName`).
   public static func isTopic(_ name: String) -> Bool {
     let suffix = "#ephemeral"
-    let name = name.hasSuffix(suffix) ? name.dropLast(suffix.count) : name[...]
-    return (1...64).contains(name.utf8.count) && name.utf8.allSatisfy(isTopicByte)
+    let plain = name.hasSuffix(suffix) ? name.dropLast(suffix.count) : name[...]
+    return name.utf8.count <= 64 && !plain.isEmpty && plain.utf8.allSatisfy(isTopicByte)
   }
 
   private static func isTopicByte(_ byte: UInt8) -> Bool {
@@ -89,7 +89,8 @@ extension ValueType where Value == String {
   /// Places to be filled in stand between braces.
   fileprivate static var nsqTopic: ValueType {
     ValueType(
-      name: "topic", allowed: "1 to 64 of A-Z a-z 0-9 . _ -", schema: .pattern("^[A-Za-z0-9._{}-]{1,120}(#ephemeral)?$")
+      name: "topic", allowed: "1 to 64 of A-Z a-z 0-9 . _ -, `#ephemeral` at its end among them",
+      schema: .pattern("^[A-Za-z0-9._{}-]{1,120}(#ephemeral)?$")
     ) { node, path, reading in
       guard let text = ScalarForm.text(node, path, &reading) else { return nil }
       guard NsqSinkSettings.isTopic(text.filter { $0 != "{" && $0 != "}" }) else {

@@ -90,12 +90,14 @@ extension ValueType where Value == String {
   /// A text that is never shown: in the file best as `${env:X}`, `${file:/path}` or `${credential:name}`.
   static var secret: ValueType {
     ValueType(
-      name: "secret", allowed: "at most 16384 bytes",
-      schema: .object(.init("type", .string("string")), .init("maxLength", .integer(16_384)))
+      name: "secret", allowed: "1 to 16384 bytes",
+      schema: .object(
+        .init("type", .string("string")), .init("minLength", .integer(1)), .init("maxLength", .integer(16_384)))
     ) { node, path, reading in
       guard let text = ScalarForm.text(node, path, &reading) else { return nil }
-      guard text.utf8.count <= 16_384 else {
-        reading.problems.error(node.mark, "`\(path)` must be at most 16384 bytes long, not \(text.utf8.count)")
+      guard (1...16_384).contains(text.utf8.count) else {
+        let length = text.isEmpty ? "it is empty" : "not \(text.utf8.count)"
+        reading.problems.error(node.mark, "`\(path)` must be 1 to 16384 bytes long, \(length)")
         return nil
       }
       return text

@@ -301,7 +301,7 @@ public final class StreamConnection {
     if let carrier {
       decrypt(carrier)
       // It may have found the end, or no room for all that has come.
-      guard phase == .open || phase == .handshaking, carrier.isDrained else { return }
+      guard phase == .open || phase == .handshaking, carrier.isDrained, !carrier.isChoked else { return }
       receiving = port.receive(descriptor, into: carrier.ciphertext, owner: owner)
     } else {
       incoming.compact()

@@ -49,6 +49,10 @@ final class TLSCarrier {
     isDrained = true
   }
 
+  /// The session has more to say than may wait: nothing is received before some of it has gone, so that a peer that asks (KeyUpdate,
+  /// RFC 8446, section 4.6.3) and does not read costs no memory.
+  var isChoked: Bool { (session?.outputCount ?? 0) >= TLSSession.capacity }
+
   func leak() {
     isLeaked = true
     outgoing.leak()

@@ -23,7 +23,7 @@ public enum TLSError: Error, Equatable, Sendable, CustomStringConvertible {
   case unknownAuthority(issuer: String)
   /// Good for other hosts.
   case nameMismatch(wanted: String, offered: String)
-  /// Whatever else openssl.pointee.X509_verify_cert_error_string(3) says.
+  /// Whatever else X509_verify_cert_error_string(3) says.
   case untrusted(subject: String, reason: String)
 
   // The conversation.

@@ -42,6 +42,9 @@ final class ConversationOutlet: Outlet {
   /// Of each request: it is done with, and how. Kept over retries, so that what has arrived is not sent twice.
   private var settled: [Settlement] = []
   private enum Settlement: Equatable { case open, accepted, refused(DropReason) }
+  /// Rows that the server has taken, this time and before.
+  private var arrivedRows = 0
+  private var isLaidOut = false
   /// Its requests have been given to the connection that is open.
   private var isUnderWay = false
   private var isCancelled = false
@@ -92,15 +95,21 @@ final class ConversationOutlet: Outlet {
   func send(_ shipment: Shipment, now: Int64) {
     self.shipment = shipment
     complaint = nil
-    // Anew each time: the batch may have been copied meanwhile.
+    isLaidOut = false
+    if shipment.attempt == 0 || settledID != shipment.id {
+      (settledID, settled) = (shipment.id, [])
+      arrivedRows = 0
+    }
+    proceed()
+  }
+
+  /// Not before there is a connection, which may take its time. Anew each time: the batch may have been copied meanwhile.
+  private func layOut(_ shipment: Shipment) {
+    if isLaidOut { return }
+    isLaidOut = true
     requests.empty()
     dialect.layOut(shipment, into: requests)
-    if shipment.attempt == 0 || settledID != shipment.id || settled.count != requests.count {
-      settledID = shipment.id
-      settled = Array(repeating: .open, count: requests.count)
-    }
-    connect()
-    proceed()
+    if settled.count != requests.count { settled = Array(repeating: .open, count: requests.count) }
   }
 
   func handle(_ completion: consuming Completion) { take(connection.handle(completion)) }
@@ -118,13 +127,16 @@ final class ConversationOutlet: Outlet {
       dialect.restart()
       answerDeadline = MonotonicTime.now().advanced(by: patience.connecting)
     }
-    if !connection.received.isEmpty { hear() }
+    // What comes behind the reason to break off does not matter.
+    if phase != .closed, !connection.received.isEmpty { hear() }
     if events.contains(.ended) { broken() }
     if isCancelled, connection.isIdle { fail("cancelled") }
     proceed()
   }
 
   private func proceed() {
+    // Also when a connection that was given up has only now let go.
+    if shipment != nil, !isCancelled, connection.isIdle { connect() }
     guard connection.isOpen, !connection.isSending else { return }
     switch phase {
     case .closed, .greeting: break
@@ -159,7 +171,8 @@ final class ConversationOutlet: Outlet {
   }
 
   private func sendShipment() {
-    guard shipment != nil, !isUnderWay, !isCancelled else { return }
+    guard let shipment, !isUnderWay, !isCancelled else { return }
+    layOut(shipment)
     let vectors = requests.bytesToSend { settled[$0] != .open }
     bytes = vectors.reduce(0) { $0 + $1.iov_len }
     if requests.isAnswered { return finish() }
@@ -174,7 +187,7 @@ final class ConversationOutlet: Outlet {
     do throws(ConversationEnd) {
       try dialect.feed(received)
       connection.consume(received.count)
-      while let answer = try dialect.nextAnswer() { take(answer) }
+      while phase != .closed, let answer = try dialect.nextAnswer() { take(answer) }
     } catch {
       breakOff("\(dialect.serverName) \(connection.endpoint): \(error.message)")
     }
@@ -206,10 +219,12 @@ final class ConversationOutlet: Outlet {
   }
 
   private func settle(_ answer: Answer) {
-    guard let (index, _) = requests.takeAnswered() else { return }
+    guard let (index, rows) = requests.takeAnswered() else { return }
     answerDeadline = MonotonicTime.now().advanced(by: patience.answering)
     switch answer {
-    case .accepted: settled[index] = .accepted
+    case .accepted:
+      settled[index] = .accepted
+      arrivedRows += rows
     case .refused(let reason, let why):
       settled[index] = .refused(reason)
       complaint = why
@@ -221,12 +236,12 @@ final class ConversationOutlet: Outlet {
   /// All requests are answered, and the memory of the shipment is not read any more.
   private func finish() {
     answerDeadline = nil
-    var (arrived, refused, reason) = (0, requests.oversizedRows, DropReason.tooLarge)
+    var (refused, reason) = (requests.oversizedRows, DropReason.tooLarge)
     var isOpen = false
     for (index, settlement) in settled.enumerated() {
       switch settlement {
       case .open: isOpen = true
-      case .accepted: arrived += requests.rows(of: index)
+      case .accepted: break
       case .refused(let why):
         refused += requests.rows(of: index)
         reason = why
@@ -234,8 +249,8 @@ final class ConversationOutlet: Outlet {
     }
     let message = "\(dialect.serverName) \(connection.endpoint): \(complaint ?? "it does not take the rows")"
     if isOpen {
-      end(.failed(Failure(message: message, delivered: arrived)))
-    } else if arrived == 0, refused > 0 {
+      end(.failed(Failure(message: message, delivered: arrivedRows)))
+    } else if arrivedRows == 0, refused > 0 {
       end(.failed(Failure(message: message, reason: reason, isFinal: true)))
     } else {
       trouble = nil
@@ -246,9 +261,9 @@ final class ConversationOutlet: Outlet {
   // MARK: Breaks
 
   private func broken() {
-    phase = .closed
-    answerDeadline = nil
-    isHeartbeatDue = false
+    forget()
+    // All that was asked has been answered before the end: nsqd ends after an error.
+    if isUnderWay, requests.isAnswered { return finish() }
     let reason = connection.error?.description ?? "closed"
     let message = "\(dialect.serverName) \(connection.endpoint): \(reason)"
     if shipment != nil || connection.error != .closedByPeer { trouble = message }
@@ -258,18 +273,22 @@ final class ConversationOutlet: Outlet {
   /// Ends the connection for a reason of our own.
   private func breakOff(_ message: String) {
     trouble = message
-    phase = .closed
-    answerDeadline = nil
-    isHeartbeatDue = false
+    forget()
     connection.close(lingers: false)
     isCancelled = shipment != nil
     if connection.isIdle { fail(message) }
   }
 
+  /// There is no conversation any more.
+  private func forget() {
+    phase = .closed
+    answerDeadline = nil
+    isHeartbeatDue = false
+  }
+
   private func fail(_ message: String) {
     guard shipment != nil else { return }
-    let arrived = settled.indices.reduce(0) { settled[$1] == .accepted ? $0 + requests.rows(of: $1) : $0 }
-    end(.failed(Failure(message: trouble ?? message, delivered: arrived)))
+    end(.failed(Failure(message: trouble ?? message, delivered: arrivedRows)))
   }
 
   private func end(_ outcome: Outcome) {
@@ -282,6 +301,7 @@ final class ConversationOutlet: Outlet {
   func cancel() {
     guard shipment != nil else { return }
     isCancelled = true
+    forget()
     // The kernel may still read the batch: its fate is told when nothing is in flight.
     connection.close(lingers: false)
     if connection.isIdle { fail("cancelled") }
@@ -295,6 +315,7 @@ final class ConversationOutlet: Outlet {
       requests = RequestList()
     }
     connection.abandon(isStuck: isStuck)
-    if shipment != nil { end(.failed(Failure(message: "stopped", reason: .shutdown))) }
+    forget()
+    if shipment != nil { end(.failed(Failure(message: "stopped", reason: .shutdown, delivered: arrivedRows))) }
   }
 }

@@ -158,7 +158,7 @@ public final class DeliverySink: Sink {
   // MARK: Ending
 
   public func abandon(isStuck: Bool) {
-    if delivery.isSending, isStuck { _ = Unmanaged.passRetained(shipment) }
+    if delivery.isSending, isStuck { shipment.leak() }
     outlet.close(isStuck: isStuck)
     while let outcome = outlet.takeOutcome() { take(outcome) }
     if takenRows > 0 { settle(.shutdown) }

@@ -27,5 +27,17 @@ struct PeerSecrets: Sendable {
     self.values = Set(values.filter { $0.utf8.count >= 4 }).sorted { $0.utf8.count > $1.utf8.count }
   }
 
-  func hide(in text: String) -> String { values.reduce(text) { $0.replacing($1, with: "***") } }
+  func hide(in text: String) -> String {
+    values.reduce(text) { text, secret in
+      let text = text.replacing(secret, with: "***")
+      // Servers cut what they repeat.
+      guard secret.count > Self.telling, let range = text.firstRange(of: secret.prefix(Self.telling)) else {
+        return text
+      }
+      return text[..<range.lowerBound] + "***"
+    }
+  }
+
+  /// Characters of a secret that give too much of it away.
+  private static let telling = 12
 }

@@ -51,6 +51,9 @@ final class Shipment {
     }
   }
 
+  /// Keeps the memory for the life of the process: the kernel may still read it.
+  func leak() { for index in 0..<batches.count { batches[index].share().leak() } }
+
   /// Lets go of the memory.
   func empty() {
     while batches.count > 0 { _ = batches.remove(at: 0) }

@@ -155,7 +155,7 @@ class Conversation:
         return b'{"identity":"","identity_url":"","permission_count":1}'
 
     def _name(self, name, code):
-        if not NAME.fullmatch(name):
+        if not NAME.fullmatch(name) or len(name) > 64:
             raise ProtocolError(code, f'"{name}" is not valid')
         if not self.authorized:
             raise ProtocolError("E_AUTH_FIRST")
