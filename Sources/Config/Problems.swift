@@ -19,6 +19,13 @@ struct Problems: Sendable {
   private var found: [Problem] = []
   private var seen: Set<Problem> = []
   private var errorMarks: Set<Mark> = []
+  /// Lines that hold a secret.
+  private var secretLines: Set<Line> = []
+
+  private struct Line: Hashable {
+    var source: Int
+    var line: Int
+  }
 
   /// Nobody reads more at a time, and a hostile file must not make millions.
   static let limit = 100
@@ -40,6 +47,9 @@ struct Problems: Sendable {
 
   /// The names of the files that marks point into.
   var files: [String] { sources.map(\.name) }
+
+  /// A secret stands here as it is: no excerpt shows the line, whatever is wrong in it.
+  mutating func hide(_ mark: Mark) { secretLines.insert(Line(source: mark.source, line: mark.line)) }
 
   /// Reports an error at a mark.
   mutating func error(
@@ -81,9 +91,9 @@ struct Problems: Sendable {
     var noteFinders = finders
     var diagnostics = sorted.map(\.element).map { problem in
       Diagnostic(
-        severity: problem.severity, place: Self.place(problem.mark, &finders), message: problem.message,
+        severity: problem.severity, place: shown(problem.mark, &finders), message: problem.message,
         suggestion: problem.suggestion,
-        notes: problem.notes.map { .init(place: Self.place($0.mark, &noteFinders), message: $0.message) })
+        notes: problem.notes.map { .init(place: shown($0.mark, &noteFinders), message: $0.message) })
     }
     if isFull, let first = sources.first {
       let message = "stopped after \(Self.limit) problems; mend these first"
@@ -101,6 +111,15 @@ struct Problems: Sendable {
   func place(of mark: Mark) -> Place {
     var finders = sources.map(PlaceFinder.init)
     return Self.place(mark, &finders)
+  }
+
+  /// The place of one mark, to be read by whoever reads the errors.
+  private func shown(_ mark: Mark, _ finders: inout [PlaceFinder]) -> Place {
+    var place = Self.place(mark, &finders)
+    if secretLines.contains(Line(source: mark.source, line: mark.line)) {
+      (place.excerpt, place.caret, place.width) = ("***", 0, 3)
+    }
+    return place
   }
 
   private static func place(_ mark: Mark, _ finders: inout [PlaceFinder]) -> Place {

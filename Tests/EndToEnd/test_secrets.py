@@ -52,7 +52,7 @@ class Outside:
 # What a sink of each type needs at least.
 SINKS = {
     "file": {"path": "/x"}, "unix": {"path": "/x"}, "unixgram": {"path": "/x"}, "udp": {"address": "n:1"},
-    "tcp": {"address": "n:1", "tls": {"enabled": True}}, "kafka": {"brokers": ["n:1"], "topic": "t"},
+    "tcp": {"address": "n:1"}, "kafka": {"brokers": ["n:1"], "topic": "t"},
     "nats": {"servers": ["n:1"], "subject": "s"}, "valkey": {"address": "n:1", "key": "k"},
     "nsq": {"address": "n:1", "topic": "t"}, "http": {"url": "http://n"}, "clickhouse": {"url": "http://n"},
     "s3": {"endpoint": "http://n", "region": "r", "bucket": "rows", "access_key": "a", "secret_key": "s"},

@@ -9,7 +9,6 @@ import threading
 import time
 
 import pytest
-import yaml
 
 import bed
 import daemon
@@ -428,28 +427,3 @@ def bytes_sent(running):
     return sum(int(match.group(1)) for owner, numbers in zip(found.splitlines()[::2], found.splitlines()[1::2])
                if f"pid={running.process.pid}," in owner
                for match in [re.search(r"bytes_sent:(\d+)", numbers)] if match)
-
-
-WRONG = {
-    "brokers": ({"brokers": ["nowhere"]}, "a host and port"),
-    "topic": ({"topic": "no/slash"}, "the name of a topic"),
-    "place": ({"topic": "x-{nothing}"}, "{nothing}"),
-    "key": ({"key": "cookies"}, "key"),
-    "size": ({"max_message_bytes": "1B"}, "max_message_bytes"),
-    "password": ({"sasl": {"mechanism": "plain", "username": "u"}}, "needs `sasl.password`"),
-    "mechanism": ({"sasl": {"password": "s3cret"}}, "is not used without `sasl.mechanism`"),
-    "certificate": ({"tls": {"enabled": True, "cert_file": "/c"}}, "needs `tls.key_file`"),
-    "server name": ({"tls": {"enabled": True, "server_name": "x"}}, "server_name"),
-}
-
-
-@pytest.mark.parametrize("case", WRONG)
-def test_wrong_options_are_errors_with_a_place(tmp_path, case):
-    options, words = WRONG[case]
-    path = tmp_path / "xtcpd.yaml"
-    sink = {"type": "kafka", "brokers": ["k:9092"], "topic": "xtcp", **options}
-    path.write_text(yaml.safe_dump({"version": 1, "pipelines": {"web": {"sinks": {"out": sink}}}}))
-    done = bed.xtcpd("check", "--config", path)
-    assert done.returncode == bed.EXIT_INVALID_CONFIGURATION
-    assert words in done.stderr and re.search(r"xtcpd.yaml:\d+:\d+: error", done.stderr), done.stderr
-    assert "s3cret" not in done.stderr

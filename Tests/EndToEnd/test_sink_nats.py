@@ -1,6 +1,5 @@
 """The nats sink against nats-server, read back by nats-py."""
 import contextlib
-import re
 import time
 
 import pytest
@@ -222,28 +221,6 @@ def test_a_certificate_of_the_client(few, tmp_path, certificates):
             bed.eventually(lambda: delivered(running, "with") > 0, 20, "rows")
             bed.eventually(lambda: problem(running, "without"), 20, "a refusal")
             assert delivered(running, "without") == 0
-
-
-WRONG = {
-    "server": ({"servers": ["nowhere"]}, "a host and port"),
-    "subject": ({"subject": "xtcp.*"}, "a subject"),
-    "place": ({"subject": "xtcp.{nothing}"}, "{nothing}"),
-    "user": ({"user": "u"}, "`user` needs `password`"),
-    "both": ({"user": "u", "password": "s3cret", "token": "s3cret"}, "exclude each other"),
-    "names": ({"servers": ["a:4222", "b:4222"], "tls": {"enabled": True}}, "need `tls.server_name`"),
-}
-
-
-@pytest.mark.parametrize("case", WRONG)
-def test_wrong_options_are_errors_with_a_place(tmp_path, case):
-    options, words = WRONG[case]
-    path = tmp_path / "xtcpd.yaml"
-    sink = {"type": "nats", "servers": ["n:4222"], "subject": "xtcp", **options}
-    path.write_text(yaml.safe_dump({"version": 1, "pipelines": {"web": {"sinks": {"out": sink}}}}))
-    done = bed.xtcpd("check", "--config", path)
-    assert done.returncode == bed.EXIT_INVALID_CONFIGURATION
-    assert words in done.stderr and re.search(r"xtcpd.yaml:\d+:\d+: error", done.stderr), done.stderr
-    assert "s3cret" not in done.stderr
 
 
 def test_a_file_that_cannot_be_read_is_an_error_at_the_start(few, tmp_path):

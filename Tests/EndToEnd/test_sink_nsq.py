@@ -1,9 +1,7 @@
 """The nsq sink against a stand-in for nsqd, which speaks its protocol as pynsq does (test_servers.py)."""
-import re
 import time
 
 import pytest
-import yaml
 
 import bed
 import daemon
@@ -142,22 +140,3 @@ def test_a_server_that_hangs_is_given_up(few, tmp_path):
         totals = running.totals()
         lines = [line for body in server.read_all("quick") for line in body.splitlines()]
     assert len(set(lines)) == totals["quick"]["encoded"] == totals["quick"]["sinks"]["out"]["delivered"]
-
-
-WRONG = {
-    "address": ({"address": "nowhere"}, "a host and port"),
-    "topic": ({"topic": "x/y"}, "a topic of 1 to 64"),
-    "place": ({"topic": "xtcp.{nothing}"}, "{nothing}"),
-    "format": ({"format": "parquet"}, "does not write parquet"),
-}
-
-
-@pytest.mark.parametrize("case", WRONG)
-def test_wrong_options_are_errors_with_a_place(tmp_path, case):
-    options, words = WRONG[case]
-    path = tmp_path / "xtcpd.yaml"
-    sink = {"type": "nsq", "address": "n:4150", "topic": "xtcp", **options}
-    path.write_text(yaml.safe_dump({"version": 1, "pipelines": {"web": {"sinks": {"out": sink}}}}))
-    done = bed.xtcpd("check", "--config", path)
-    assert done.returncode == bed.EXIT_INVALID_CONFIGURATION
-    assert words in done.stderr and re.search(r"xtcpd.yaml:\d+:\d+: error", done.stderr), done.stderr

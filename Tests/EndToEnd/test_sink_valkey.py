@@ -1,10 +1,8 @@
 """The valkey sink against Redis and Valkey, read back by redis-py."""
 import contextlib
-import re
 import time
 
 import pytest
-import yaml
 
 import bed
 import daemon
@@ -250,24 +248,3 @@ def test_tls(few, tmp_path, certificates):
             assert [delivered(running, kind) for kind in Certificates.REFUSED] == [0] * len(Certificates.REFUSED)
         for kind in Certificates.REFUSED:
             assert not servers[kind].read_all(f"xtcp:{kind}")
-
-
-WRONG = {
-    "address": ({"address": "nowhere"}, "a host and port"),
-    "place": ({"key": "xtcp.{nothing}"}, "{nothing}"),
-    "no password": ({"username": "u"}, "`username` needs `password`"),
-    "length": ({"command": "publish", "max_length": 5}, "`max_length` is of streams"),
-    "command": ({"command": "lpush"}, "one of xadd, publish"),
-    "format": ({"format": "parquet"}, "does not write parquet"),
-}
-
-
-@pytest.mark.parametrize("case", WRONG)
-def test_wrong_options_are_errors_with_a_place(tmp_path, case):
-    options, words = WRONG[case]
-    path = tmp_path / "xtcpd.yaml"
-    sink = {"type": "redis", "address": "n:6379", "key": "xtcp", **options}
-    path.write_text(yaml.safe_dump({"version": 1, "pipelines": {"web": {"sinks": {"out": sink}}}}))
-    done = bed.xtcpd("check", "--config", path)
-    assert done.returncode == bed.EXIT_INVALID_CONFIGURATION
-    assert words in done.stderr and re.search(r"xtcpd.yaml:\d+:\d+: error", done.stderr), done.stderr

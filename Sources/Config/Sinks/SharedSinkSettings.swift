@@ -95,6 +95,7 @@ extension ValueType where Value == String {
         .init("type", .string("string")), .init("minLength", .integer(1)), .init("maxLength", .integer(16_384)))
     ) { node, path, reading in
       guard let text = ScalarForm.text(node, path, &reading) else { return nil }
+      if node.scalar?.written == text { reading.problems.hide(node.mark) }
       guard (1...16_384).contains(text.utf8.count) else {
         let length = text.isEmpty ? "it is empty" : "not \(text.utf8.count)"
         reading.problems.error(node.mark, "`\(path)` must be 1 to 16384 bytes long, \(length)")
