@@ -147,12 +147,22 @@ struct SettingsTable<Root>: Sendable {
   }
 
   private func reportUnknown(_ entry: Node.Entry, under path: String, _ reading: inout Reading) {
+    if Self.mayBeSecret(entry.key) {
+      reading.problems.hide(entry.keyMark)
+      reading.problems.hide(entry.value.mark)
+    }
     let message = "unknown key \(entry.key.quotedForMessage) in \(path.isEmpty ? title : "`\(path)`")"
     if path.isEmpty, let explanation = explanation(entry.key) {
       reading.problems.error(entry.keyMark, "\(message); \(explanation)")
     } else {
       reading.problems.error(entry.keyMark, message, suggestion: suggestion(for: entry.key, under: path))
     }
+  }
+
+  /// A secret at the wrong place, or with its name misspelt, is still one.
+  private static func mayBeSecret(_ key: String) -> Bool {
+    let key = key.lowercased()
+    return ["pas", "pw", "secret", "token", "key", "cred", "auth"].contains { key.contains($0) }
   }
 
   /// What was probably meant by an unknown key: the same key in another mapping of this table, a sibling that is spelled

@@ -1,4 +1,5 @@
 """A running `xtcpd run`: its configuration, its log as objects, its end."""
+import contextlib
 import copy
 import datetime
 import json
@@ -161,7 +162,12 @@ class Daemon:
                 if not target.startswith(("socket:", "/proc/", "net:", "/run/netns/"))}
 
     def thread_names(self):
-        return [(task / "comm").read_text().strip() for task in (self.proc.folder / "task").iterdir()]
+        names = []
+        for task in (self.proc.folder / "task").iterdir():
+            # A library's thread may end in between.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                names.append((task / "comm").read_text().strip())
+        return names
 
     def blocks_hangup(self):
         return self.proc.mask("SigBlk") >> (signal.SIGHUP - 1) & 1 == 1

@@ -33,7 +33,7 @@ def fixture_daemon(tmp_path_factory):
 def test_no_thread_beyond_main_and_the_loop(daemon):
     daemon.status()
     daemon.get("/metrics")
-    names = {(entry / "comm").read_text().strip() for entry in (daemon.proc.folder / "task").iterdir()}
+    names = set(daemon.thread_names())
     assert names == {"xtcpd", "loop0"}, names
     assert daemon.status()["threads_running"] == 2
 

@@ -121,7 +121,7 @@ def everything_told(running, environment):
         done = running.command(*command, env=environment)
         told[" ".join(command)] = done.stdout + done.stderr
     told["cmdline"] = (running.proc.folder / "cmdline").read_text()
-    told["threads"] = " ".join((task / "comm").read_text() for task in (running.proc.folder / "task").iterdir())
+    told["threads"] = " ".join(running.thread_names())
     for file in (running.folder / "data").rglob("*"):
         if file.is_file():
             told[str(file)] = file.read_text(errors="replace")

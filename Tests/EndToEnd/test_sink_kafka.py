@@ -80,7 +80,7 @@ def test_every_record_arrives_with_its_values(still_crowd, tmp_path, mode):
         path = tmp_path / "rows.jsonl"
         sinks = {"out": kafka_sink(kafka, format="jsonl", compression="none"),
                  "file": file_sink(path)}
-        with daemon.Daemon(tmp_path, {"web": pipeline(still_crowd, sinks, mode)}) as running:
+        with daemon.Daemon(tmp_path, {"web": pipeline(still_crowd, sinks, mode, interval="250ms")}) as running:
             bed.eventually(lambda: delivered(running, "web") >= 100_000, 120, "100,000 rows")
             assert sorted(library_threads(running))[-1] == "rdk:main"
             assert len(library_threads(running)) == 3, running.thread_names()

@@ -47,7 +47,7 @@ def test_every_record_arrives_with_its_values(still_crowd, tmp_path, mode):
         server.make_stream("rows", "xtcp.>")
         path = tmp_path / "rows.jsonl"
         sinks = {"out": nats_sink(server, jetstream=True), "file": file_sink(path)}
-        with daemon.Daemon(tmp_path, {"web": pipeline(still_crowd, sinks, mode)}) as running:
+        with daemon.Daemon(tmp_path, {"web": pipeline(still_crowd, sinks, mode, interval="250ms")}) as running:
             bed.eventually(lambda: delivered(running, "web") >= 100_000, 150, "100,000 rows")
             assert len(library_threads(running)) <= 7, running.thread_names()
         messages = server.read_all("rows")

@@ -18,6 +18,7 @@ WRONG = {
         "size": ({"rotate": {"bytes": "1B"}}, "rotate.bytes"),
         "compression": ({"format": "parquet", "compression": "zstd"}, "`compression` is for the other formats"),
         "fsync": ({"fsync": "always"}, "fsync"),
+        "another's": ({"password": SECRET}, "unknown key `password`"),
     },
     "tcp": {
         "address": ({"address": "nowhere"}, "a host and port"),
@@ -67,6 +68,7 @@ WRONG = {
     },
     "http": {
         "url": ({"url": "ftp://n/"}, "url"),
+        "misspelt": ({"pasword": SECRET}, "unknown key `pasword`"),
         "user in it": ({"url": f"http://u:{SECRET}@n/"}, "url"),
         "method": ({"method": "GET"}, "method"),
         "two ways": ({"username": "u", "password": SECRET, "bearer_token": SECRET}, "bearer_token"),
