@@ -33,7 +33,7 @@ def full_disk(folder):
             while os.write(filler, bytes(4096)):
                 pass
         os.close(filler)
-        yield lambda: subprocess.run(["mount", "-o", "remount,size=256m", folder], check=True)
+        yield lambda: subprocess.run(["mount", "-o", "remount,size=1g", folder], check=True)
     finally:
         subprocess.run(["umount", "--lazy", folder], check=True)
 
