@@ -237,4 +237,4 @@ def test_a_daemon_that_is_stopped_for_a_while_goes_on(steady_crowd, tmp_path, mo
         assert len(server.streams) == 1
         lines = (tmp_path / "rows").read_bytes().splitlines()
         received.compare(lines, server.streams[0].data.splitlines()).check()
-    assert len(lines) == totals["encoded"] >= 5 * steady.SOCKETS
+    assert len(lines) == totals["encoded"] > steady.SOCKETS

@@ -96,7 +96,8 @@ def test_entries_are_short_and_few(steady_crowd, tmp_path):
 def test_a_server_that_is_killed_loses_nothing(steady_crowd, tmp_path, mode):
     """Three times in the stream; its log is on disk before it answers."""
     with Valkey() as server:
-        one = pipeline(steady_crowd, valkey_sink(server, each_row=True), reader={"mode": mode})
+        # Slower than the server is with its disk, so that little waits at the end.
+        one = pipeline(steady_crowd, valkey_sink(server, each_row=True), reader={"mode": mode}, interval="1s")
         with daemon.Daemon(tmp_path, {"p": one}) as running:
             for _ in range(3):
                 before = delivered(running)
