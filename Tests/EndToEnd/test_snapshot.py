@@ -43,17 +43,24 @@ def check(report):
     assert report.throughout >= 20000
     assert report.unchanged >= 0.9 * report.throughout
     assert report.states == set(sstext.STATES.values()) - {"UNCONN"}
-    assert MUST_BE_COMPARED - report.names == set()
 
 
 @pytest.mark.parametrize("mode", ["io_uring", "syscall"])
 def test_snapshot_agrees_with_ss(crowd, cgroups, mode):
-    started = time.monotonic()
-    before = crowd.ss()
-    done = bed.xtcpd("snapshot", "--all", "--format", "jsonl", "--mode", mode)
-    after = crowd.ss()
-    assert done.returncode == 0, done.stderr
-    check(compare_everywhere(crowd, started, before, bed.records_of(done.stdout), after, cgroups))
+    names = set()
+    # What few sockets have may change in all of them between two looks: then there is another look.
+    for _ in range(3):
+        started = time.monotonic()
+        before = crowd.ss()
+        done = bed.xtcpd("snapshot", "--all", "--format", "jsonl", "--mode", mode)
+        after = crowd.ss()
+        assert done.returncode == 0, done.stderr
+        report = compare_everywhere(crowd, started, before, bed.records_of(done.stdout), after, cgroups)
+        check(report)
+        names |= report.names
+        if MUST_BE_COMPARED <= names:
+            break
+    assert MUST_BE_COMPARED - names == set()
 
 
 @pytest.mark.parametrize("mode", ["io_uring", "syscall"])
