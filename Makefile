@@ -30,7 +30,7 @@ help:
 	@echo "make bench-parquet  a million rows as Parquet, beside pyarrow; sums in three readers (PARQUET_ROWS=1000000)"
 	@echo "make fuzz      fuzz the netlink walk and the configuration parser (FUZZ_SECONDS=300 each)"
 	@echo "make sanitize  the unit tests under address sanitizer (release) and thread sanitizer"
-	@echo "make soak      60 s of namespace churn at full rate; 5 min of 20 pipelines on 3 threads; 50 kills"
+	@echo "make soak      60 s of namespace churn at full rate; 20 pipelines, 3 threads, 5 min; 50 kills; servers that die"
 
 run:
 	@scripts/setup run

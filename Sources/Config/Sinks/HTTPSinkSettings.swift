@@ -135,17 +135,16 @@ extension ValueType where Value == String {
       name: "URL", allowed: "http or https, without user and fragment",
       schema: .pattern("^https?://([A-Za-z0-9._-]+|\\[[0-9a-fA-F:.]+\\])(:[0-9]{1,5})?([/?][!-~]*)?$")
     ) { node, path, reading in
-      if let text = node.scalar?.text, text.contains("@"), !HTTPURL.isSound(text) {
+      if let text = node.scalar?.text, HTTPURL.isSound(text) { return text }
+      if node.scalar?.text.contains("@") == true {
+        // There may be a password in it.
         reading.problems.hide(node.mark)
         reading.problems.error(
           node.mark, "`\(path)` must be a URL without a user, which has settings of its own, and without a fragment")
-        return nil
-      }
-      guard let text = node.scalar?.text, HTTPURL.isSound(text) else {
+      } else {
         reading.mismatch(path, "a URL such as https://collector.example.com/rows, without user and fragment", node)
-        return nil
       }
-      return text
+      return nil
     }
   }
 

@@ -116,19 +116,11 @@ extension KafkaSinkSettings {
 
   /// The same of a name with places to be filled in.
   fileprivate static func hasTopicForm(_ name: String) -> Bool {
-    (1...249).contains(name.utf8.count) && name != "." && name != ".." && name.utf8.allSatisfy(isTopicByte)
+    (1...249).contains(name.utf8.count) && name != "." && name != ".."
+      && name.utf8.allSatisfy { $0.isNameByte || isBrace($0) }
   }
 
   private static func isBrace(_ byte: UInt8) -> Bool { byte == UInt8(ascii: "{") || byte == UInt8(ascii: "}") }
-
-  private static func isTopicByte(_ byte: UInt8) -> Bool {
-    switch byte {
-    case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
-      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
-      true
-    default: isBrace(byte)
-    }
-  }
 }
 
 extension ValueType where Value == String {

@@ -17,14 +17,8 @@ public struct NsqSinkSettings: Sendable, Equatable {
 
 extension NsqSinkSettings {
   var traits: SinkTraits {
-    var traits = SinkTraits(destination: "nsq \(address) \(topic.written)")
-    traits.destinationKey = "topic"
+    var traits = SinkTraits.connection("nsq \(address) \(topic.written)", key: "topic", to: address)
     traits.marksRows = true
-    // What connects, sends and receives, and the same of the connection before it.
-    traits.operations = 6
-    traits.descriptors = 2
-    traits.sharesDestination = true
-    traits.library = address.resolver
     return traits
   }
 }
@@ -72,16 +66,7 @@ extension NsqSinkSettings {
   public static func isTopic(_ name: String) -> Bool {
     let suffix = "#ephemeral"
     let plain = name.hasSuffix(suffix) ? name.dropLast(suffix.count) : name[...]
-    return name.utf8.count <= 64 && !plain.isEmpty && plain.utf8.allSatisfy(isTopicByte)
-  }
-
-  private static func isTopicByte(_ byte: UInt8) -> Bool {
-    switch byte {
-    case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
-      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
-      true
-    default: false
-    }
+    return name.utf8.count <= 64 && !plain.isEmpty && plain.utf8.allSatisfy(\.isNameByte)
   }
 }
 

@@ -55,13 +55,16 @@ extension ServerAddress {
       host = host.dropFirst().dropLast()
       guard IPAddress(String(host))?.isIPv6 == true else { return nil }
     } else {
-      guard !host.isEmpty, host.utf8.count <= 253, host.utf8.allSatisfy(Self.isNameByte) else { return nil }
+      guard !host.isEmpty, host.utf8.count <= 253, host.utf8.allSatisfy(\.isNameByte) else { return nil }
     }
     self.init(host: String(host), port: Int(port))
   }
+}
 
-  private static func isNameByte(_ byte: UInt8) -> Bool {
-    switch byte {
+extension UInt8 {
+  /// What names of hosts, topics and the like consist of: `A-Z a-z 0-9 . _ -`.
+  var isNameByte: Bool {
+    switch self {
     case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
       UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"):
       true

@@ -143,6 +143,22 @@ public struct SinkTraits: Sendable, Equatable {
   }
 }
 
+extension SinkTraits {
+  /// Of a sink that keeps a connection of its own on the ring.
+  ///
+  /// - Parameter address: an empty one for a Unix socket.
+  static func connection(_ destination: String, key: String, to address: ServerAddress) -> SinkTraits {
+    var traits = SinkTraits(destination: destination)
+    traits.destinationKey = key
+    // What connects, sends and receives, and the same of the connection before it.
+    traits.operations = 6
+    traits.descriptors = 2
+    traits.sharesDestination = true
+    traits.library = address.resolver
+    return traits
+  }
+}
+
 extension SinkSettings {
   /// The client that the sink goes through, if it is one of a library.
   public var libraryDemand: LibraryDemand? {

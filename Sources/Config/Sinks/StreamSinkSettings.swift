@@ -14,14 +14,9 @@ public struct StreamSinkSettings: Sendable, Equatable {
 
 extension StreamSinkSettings {
   var traits: SinkTraits {
-    var traits = SinkTraits(destination: path.isEmpty ? "tcp \(address)" : path)
-    if path.isEmpty { traits.destinationKey = "address" }
-    // What connects, sends and receives, and the same of the connection before it.
-    traits.operations = 6
-    traits.descriptors = 2
-    traits.sharesDestination = true
-    traits.library = address.resolver
-    return traits
+    path.isEmpty
+      ? SinkTraits.connection("tcp \(address)", key: "address", to: address)
+      : SinkTraits.connection(path, key: "path", to: address)
   }
 }
 

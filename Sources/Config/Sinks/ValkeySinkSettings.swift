@@ -30,14 +30,8 @@ public struct ValkeySinkSettings: Sendable, Equatable {
 
 extension ValkeySinkSettings {
   var traits: SinkTraits {
-    var traits = SinkTraits(destination: "valkey \(address)/\(database) \(key.written)")
-    traits.destinationKey = "key"
+    var traits = SinkTraits.connection("valkey \(address)/\(database) \(key.written)", key: "key", to: address)
     traits.marksRows = true
-    // What connects, sends and receives, and the same of the connection before it.
-    traits.operations = 6
-    traits.descriptors = 2
-    traits.sharesDestination = true
-    traits.library = address.resolver
     return traits
   }
 }

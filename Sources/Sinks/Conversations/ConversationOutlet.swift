@@ -44,7 +44,6 @@ final class ConversationOutlet: Outlet {
   private enum Settlement: Equatable { case open, accepted, refused(DropReason) }
   /// Rows that the server has taken, this time and before.
   private var arrivedRows = 0
-  private var isLaidOut = false
   /// Its requests have been given to the connection that is open.
   private var isUnderWay = false
   private var isCancelled = false
@@ -95,7 +94,6 @@ final class ConversationOutlet: Outlet {
   func send(_ shipment: Shipment, now: Int64) {
     self.shipment = shipment
     complaint = nil
-    isLaidOut = false
     if shipment.attempt == 0 || settledID != shipment.id {
       (settledID, settled) = (shipment.id, [])
       arrivedRows = 0
@@ -105,8 +103,6 @@ final class ConversationOutlet: Outlet {
 
   /// Not before there is a connection, which may take its time. Anew each time: the batch may have been copied meanwhile.
   private func layOut(_ shipment: Shipment) {
-    if isLaidOut { return }
-    isLaidOut = true
     requests.empty()
     dialect.layOut(shipment, into: requests)
     if settled.count != requests.count { settled = Array(repeating: .open, count: requests.count) }
@@ -117,7 +113,7 @@ final class ConversationOutlet: Outlet {
   func resume(now: Int64) {
     take(connection.resume(now: MonotonicTime(nanoseconds: now)))
     if let answerDeadline, now >= answerDeadline.nanoseconds {
-      breakOff("\(dialect.serverName) \(connection.endpoint): no answer within \(patience.answering)")
+      breakOff("no answer within \(patience.answering)")
     }
   }
 
@@ -154,12 +150,6 @@ final class ConversationOutlet: Outlet {
 
   private func greet() {
     let greeting = dialect.greeting
-    guard greeting.answers > 0 else {
-      phase = .talking
-      trouble = nil
-      answerDeadline = nil
-      return proceed()
-    }
     phase = .greeting(greeting.answers)
     say(greeting.bytes)
   }
@@ -189,7 +179,7 @@ final class ConversationOutlet: Outlet {
       connection.consume(received.count)
       while phase != .closed, let answer = try dialect.nextAnswer() { take(answer) }
     } catch {
-      breakOff("\(dialect.serverName) \(connection.endpoint): \(error.message)")
+      breakOff(error.message)
     }
   }
 
@@ -203,7 +193,7 @@ final class ConversationOutlet: Outlet {
       switch answer {
       case .accepted, .heartbeat: break
       case .refused(_, let why), .failed(let why):
-        return breakOff("\(dialect.serverName) \(connection.endpoint): \(why)")
+        return breakOff(why)
       }
       if left > 1 {
         phase = .greeting(left - 1)
@@ -214,7 +204,7 @@ final class ConversationOutlet: Outlet {
       }
     case .talking where isUnderWay: settle(answer)
     case .talking, .connected, .closed:
-      breakOff("\(dialect.serverName) \(connection.endpoint): an answer that nothing was asked for")
+      breakOff("an answer that nothing was asked for")
     }
   }
 
@@ -247,7 +237,7 @@ final class ConversationOutlet: Outlet {
         reason = why
       }
     }
-    let message = "\(dialect.serverName) \(connection.endpoint): \(complaint ?? "it does not take the rows")"
+    let message = told(complaint ?? "it does not take the rows")
     if isOpen {
       end(.failed(Failure(message: message, delivered: arrivedRows)))
     } else if arrivedRows == 0, refused > 0 {
@@ -264,20 +254,23 @@ final class ConversationOutlet: Outlet {
     forget()
     // All that was asked has been answered before the end: nsqd ends after an error.
     if isUnderWay, requests.isAnswered { return finish() }
-    let reason = connection.error?.description ?? "closed"
-    let message = "\(dialect.serverName) \(connection.endpoint): \(reason)"
+    let message = told(connection.error?.description ?? "closed")
     if shipment != nil || connection.error != .closedByPeer { trouble = message }
     fail(message)
   }
 
   /// Ends the connection for a reason of our own.
-  private func breakOff(_ message: String) {
+  private func breakOff(_ why: String) {
+    let message = told(why)
     trouble = message
     forget()
     connection.close(lingers: false)
     isCancelled = shipment != nil
     if connection.isIdle { fail(message) }
   }
+
+  /// For people: which server, and what of it.
+  private func told(_ what: String) -> String { "\(dialect.serverName) \(connection.endpoint): \(what)" }
 
   /// There is no conversation any more.
   private func forget() {

@@ -22,7 +22,7 @@ struct ConversationEnd: Error {
 protocol Dialect: AnyObject {
   /// The server, as messages name it.
   var serverName: String { get }
-  /// What opens every conversation, and the answers that follow it.
+  /// What opens every conversation, and the answers that follow it: at least one, which shows that the server takes requests.
   var greeting: (bytes: [UInt8], answers: Int) { get }
   /// What a heartbeat is answered with.
   var heartbeatReply: [UInt8] { get }

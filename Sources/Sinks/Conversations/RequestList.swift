@@ -82,7 +82,7 @@ final class RequestList {
 
   // MARK: Sending
 
-  /// All that is to be sent, and will be awaited: everything from the first request without an answer on that helps.
+  /// All that is to be sent, and whose answers will be awaited: every request that is not done with.
   ///
   /// - Parameter isDone: what a request brings is known to be settled.
   /// - Returns: valid until the list is emptied or this is called again.
