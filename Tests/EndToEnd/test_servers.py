@@ -235,6 +235,8 @@ def test_streams_are_recorded_whole(kind, certificates, tmp_path):
                 client.close()
         server.wait_for(2 * len(payload))
         assert server.read_all() == [payload, payload]
+        # An earlier one that is still being put away is not the one to wait for.
+        bed.eventually(lambda: not server.connections, what="the earlier ones have gone")
         held = connected(server)
         bed.eventually(lambda: server.connections, what="it is accepted")
         server.kill()
