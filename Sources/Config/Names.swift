@@ -92,6 +92,16 @@ public enum ReaderMode: String, CaseIterable, Sendable {
   case syscall
 }
 
+/// What a reader may do in place of walking all tables of the kernel.
+public enum ReaderShortcut: String, CaseIterable, Sendable {
+  /// Ask for nothing where sockstat says that nothing is in use.
+  case empty
+  /// Walk the table of listeners alone where they are all that is in use.
+  case listeners
+  /// Have the kernel leave out what the filter drops.
+  case filter
+}
+
 /// Where in time the polls of a pipeline lie.
 public enum Alignment: String, CaseIterable, Sendable {
   /// At a constant offset made from host and pipeline name, so that a fleet does not poll at one instant.

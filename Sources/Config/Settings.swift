@@ -178,6 +178,10 @@ public struct ReaderSettings: Sendable, Equatable {
   public var recvBatch = 0
   /// Completions reaped from the ring at a time.
   public var cqeBatch = 0
+  /// Every so many polls a namespace is read by a walk of all tables.
+  public var fullWalkEvery = 0
+  /// What may be done in place of that in between.
+  public var shortcuts: Set<ReaderShortcut> = []
 }
 
 /// How many buffers of each kind a pipeline owns.

@@ -171,6 +171,16 @@ enum SettingsList {
         "reader.cqe_batch", \.reader.cqeBatch, .integer(1...4096), default: "128", reload: .live,
         "Completions reaped from the ring at a time."),
       Setting(
+        "reader.full_walk_every", \.reader.fullWalkEvery, .integer(1...1000), default: "6", reload: .live,
+        "Each namespace is read by a full walk of the kernel's tables once in so many polls, whatever `reader.shortcuts` would spare; "
+          + "1: always."),
+      Setting(
+        "reader.shortcuts", \.reader.shortcuts,
+        .set([("all", Set(ReaderShortcut.allCases))], or: .list(of: .choice, atLeast: 0)), default: "all",
+        reload: .live,
+        "What spares a full walk: `empty` (sockstat says that nothing is in use), `listeners` (that nothing but listeners is), `filter` "
+          + "(the kernel leaves out what `filter` drops)."),
+      Setting(
         "pools.receive_buffers", \.pools.receiveBuffers, .integer(1...4096), default: "16", reload: .pipeline,
         "Buffers of 32 KiB for what the kernel answers."),
       Setting(

@@ -72,7 +72,7 @@ import Testing
     #expect(web.align == .wallclock)
     #expect((web.label, web.tag) == ("edge", "web"))
     #expect(web.attributes == [.info, .cong])
-    #expect(web.reader == ReaderSettings(mode: .syscall, parallelism: 1, recvBatch: 20, cqeBatch: 4096))
+    #expect(web.reader == .with(mode: .syscall, parallelism: 1, recvBatch: 20, cqeBatch: 4096))
     #expect(web.batch == BatchSettings(rows: 1, bytes: 65_536, maxAge: .seconds(3)))
     #expect(web.filter.states == [.established, .closeWait])
     #expect(web.sampleEvery == 10)

@@ -381,7 +381,7 @@ import Testing
     #expect(pipeline.interval == .seconds(3))
     #expect(pipeline.attributes == [.cong])
     #expect(pipeline.label == "")
-    #expect(pipeline.reader == ReaderSettings(mode: .auto, parallelism: 1, recvBatch: 4, cqeBatch: 128))
+    #expect(pipeline.reader == .with(mode: .auto, parallelism: 1, recvBatch: 4, cqeBatch: 128))
   }
 
   @Test func overridesThatDoNothing() throws {

@@ -151,6 +151,20 @@ struct SettingCase<Root: Sendable>: Sendable, CustomTestStringConvertible {
         ("4097", "`reader.cqe_batch` must be a whole number from 1 to 4096, not `4097`"),
       ]),
     SettingCase(
+      path: "reader.full_walk_every", isDefault: { $0.reader.fullWalkEvery == 6 },
+      good: [("1", { $0.reader.fullWalkEvery == 1 }), ("1000", { $0.reader.fullWalkEvery == 1000 })],
+      bad: [("0", "`reader.full_walk_every` must be a whole number from 1 to 1000, not `0`")]),
+    SettingCase(
+      path: "reader.shortcuts", isDefault: { $0.reader.shortcuts == Set(ReaderShortcut.allCases) },
+      good: [
+        ("all", { $0.reader.shortcuts.count == 3 }), ("[]", { $0.reader.shortcuts.isEmpty }),
+        ("[empty, filter]", { $0.reader.shortcuts == [.empty, .filter] }),
+      ],
+      bad: [
+        ("[idle]", "`reader.shortcuts` must be one of empty, listeners, filter, not `idle`"),
+        ("none", "`reader.shortcuts` must be `all` or a list, not `none`"),
+      ]),
+    SettingCase(
       path: "pools.receive_buffers", isDefault: { $0.pools.receiveBuffers == 16 },
       good: [("1", { $0.pools.receiveBuffers == 1 }), ("4096", { $0.pools.receiveBuffers == 4096 })],
       bad: [

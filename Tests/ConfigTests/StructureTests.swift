@@ -314,7 +314,7 @@ import Testing
           sinks: { local: { path: /b }, base: { format: tsv }, off: { type: stdout, enabled: false } }
       """
     let pipeline = try #require(read(text).settings?.pipelines.first)
-    #expect(pipeline.reader == ReaderSettings(mode: .auto, parallelism: 1, recvBatch: 8, cqeBatch: 7))
+    #expect(pipeline.reader == .with(mode: .auto, parallelism: 1, recvBatch: 8, cqeBatch: 7))
     #expect(pipeline.namespaces == NamespaceSelection(include: [.all], exclude: [.pid(1)]))
     #expect(
       pipeline.sinks == [

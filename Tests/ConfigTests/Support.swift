@@ -117,3 +117,13 @@ struct ConfigurationFiles {
     }
   }
 }
+
+extension ReaderSettings {
+  /// The defaults of what is not given.
+  static func with(mode: ReaderMode, parallelism: Int, recvBatch: Int, cqeBatch: Int) -> ReaderSettings {
+    var settings = PipelineSettings(name: "p").reader
+    (settings.mode, settings.parallelism) = (mode, parallelism)
+    (settings.recvBatch, settings.cqeBatch) = (recvBatch, cqeBatch)
+    return settings
+  }
+}

@@ -25,6 +25,7 @@ import test_sink_nsq  # noqa: F401
 import test_sink_streams  # noqa: F401
 import test_sink_valkey  # noqa: F401
 import test_spill  # noqa: F401
+import test_walks  # noqa: F401
 from shown import shows
 
 HERE = f"xg{os.getpid()}-"

@@ -58,9 +58,29 @@ public struct NamespaceDoor: ~Copyable {
     let socket = try visit(namespace) { () throws(EntryError) -> Descriptor in
       try Self.openDiagSocket(context: namespace.name)
     }
-    guard namespace.cookie != 0 else { return socket }
-    guard try Self.cookie(of: socket, context: namespace.name) == namespace.cookie else { throw .replaced }
+    try verify(socket, namespace)
     return socket
+  }
+
+  /// The same, in one visit with a look at how many sockets there are (nil: that cannot be told). Nil, and nothing was opened, if
+  /// `isWorthIt` says so.
+  ///
+  /// Where nothing is opened, the namespace entered was verified by node alone.
+  public func openDiagSocket(
+    _ namespace: Namespace, if isWorthIt: (Sockstat?) -> Bool
+  ) throws(EntryError) -> Descriptor? {
+    let socket = try visit(namespace) { () throws(EntryError) -> Descriptor? in
+      guard isWorthIt(try? Sockstat.read()) else { return nil }
+      return try Self.openDiagSocket(context: namespace.name)
+    }
+    guard let socket else { return nil }
+    try verify(socket, namespace)
+    return socket
+  }
+
+  private func verify(_ socket: borrowing Descriptor, _ namespace: Namespace) throws(EntryError) {
+    guard namespace.cookie != 0 else { return }
+    guard try Self.cookie(of: socket, context: namespace.name) == namespace.cookie else { throw .replaced }
   }
 
   /// The cookie of a namespace as it is now; 0 if the kernel is older than 5.14. Verifies the node only.

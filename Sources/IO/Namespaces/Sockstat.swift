@@ -7,6 +7,11 @@ public struct Sockstat: Equatable, Sendable {
   /// Sockets in TIME_WAIT.
   public var timeWait: UInt64
 
+  public init(inUse: UInt64, timeWait: UInt64) {
+    self.inUse = inUse
+    self.timeWait = timeWait
+  }
+
   /// Both together: about as many as a dump of all states reports (request sockets are in neither).
   public var total: UInt64 { inUse &+ timeWait }
 

@@ -19,7 +19,8 @@ struct DumpMemory: ~Copyable {
   }
 }
 
-/// One sock_diag dump of one namespace, from its request to the last completion that mentions it.
+/// One sock_diag dump of one namespace, from its first request to the last completion that mentions it. Two requests, if the
+/// walk of the listeners alone turns out not to be enough.
 ///
 /// A dump has ended when the kernel said so or it was given up. It is free when, besides, its socket's operations have completed
 /// for good and no datagram of it waits in the pipeline's queue.
@@ -29,40 +30,47 @@ struct Dump: ~Copyable {
   let namespace: Int
   /// The netlink socket inside the namespace. It goes with the dump: an open one keeps a deleted namespace alive.
   let socket: Descriptor
-  /// nlmsg_seq of the request; what carries another belongs to another dump.
-  let sequence: UInt32
+  /// What it walks at present.
+  var walk: Walk
+  /// What sockstat said right before the first walk, if it was asked.
+  let present: Sockstat?
+  /// nlmsg_seq of the request; what carries another belongs to another walk or dump.
+  var sequence: UInt32 = 0
   let clock: DumpClock
   /// How old the datagrams are.
   var fill: FillClock
+  /// A request is to be sent as soon as may be.
+  var isWaiting = true
   /// The send has not completed yet.
-  var isSending = true
+  var isSending = false
   /// The receive that is armed; nil while none is: before the first, after it ran out of buffers, after its last completion.
   var receive: OperationToken?
   /// Datagrams in the pipeline's queue.
   var queued = 0
-  /// Sockets that the kernel has reported.
+  /// Sockets that the kernel has reported, and those of them that listen.
   var reported: UInt64 = 0
+  var listening: UInt64 = 0
   /// How it ended; nil while it runs.
   var end: DumpEnd?
 
   init(
-    memory: consuming Lease<DumpMemory>, namespace: Int, socket: consuming Descriptor, sequence: UInt32,
-    clock: DumpClock,
-    sentAt: Int64
+    memory: consuming Lease<DumpMemory>, namespace: Int, socket: consuming Descriptor, walk: Walk, present: Sockstat?,
+    clock: DumpClock
   ) {
     self.memory = memory
     self.namespace = namespace
     self.socket = socket
-    self.sequence = sequence
+    self.walk = walk
+    self.present = present
     self.clock = clock
-    fill = FillClock(sentAt: sentAt)
+    fill = FillClock(sentAt: 0)
   }
 
   /// Nothing refers to the dump any more.
   var isFree: Bool { end != nil && !isSending && receive == nil && queued == 0 }
 
   /// A receive has to be armed as soon as there are buffers.
-  var needsReceive: Bool { end == nil && receive == nil }
+  var needsReceive: Bool { end == nil && receive == nil && !isWaiting }
 }
 
 /// A datagram that waits to be encoded.

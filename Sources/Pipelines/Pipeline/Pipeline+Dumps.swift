@@ -4,24 +4,78 @@ import Records
 
 /// Dumps: one sock_diag request to one namespace, from entering it to letting go of its socket.
 extension Pipeline {
-  /// Starts as many dumps as may be started now and returns how many. A dump starts only with buffers and batches in hand.
+  /// How many namespaces are entered in one turn: where that is all there is to do, it takes 25 µs each.
+  private static let entriesATurn = 64
+
+  /// Starts as many walks as may be started now and returns how many. A dump starts only with buffers and batches in hand.
   func startDumps(now: Int64) -> Int {
-    var started = 0
+    var started = continueDumps()
+    var entered = 0
     while isPolling, nextNamespace < choice.indices.count, started < quantum.size, !dumps.isFull, hasFreeReader,
       hasRoomForRows()
     {
+      if entered == Self.entriesATurn {
+        isDue = true
+        break
+      }
       guard let memory = dumpPool.lease() else { break }
       let index = choice.indices[nextNamespace]
       nextNamespace += 1
+      entered += 1
       do throws(EntryError) {
-        let socket = try door.openDiagSocket(table.namespaces[index])
-        send(through: socket, memory: memory, namespace: index, now: now)
-        started += 1
+        if try startDump(memory, namespace: index, now: now) { started += 1 }
       } catch {
         entryFailed(error, namespace: index)
       }
     }
     return started
+  }
+
+  /// Starts the second walk of dumps for which the first was not enough.
+  private func continueDumps() -> Int {
+    var started = 0
+    for slot in 0..<dumps.capacity where waitingDumps > 0 && started < quantum.size {
+      guard let dump = dumps[slot], dump.pointee.isWaiting else { continue }
+      waitingDumps -= 1
+      send(slot, dump)
+      started += 1
+    }
+    return started
+  }
+
+  /// False if there is nothing to be read.
+  private func startDump(
+    _ memory: consuming Lease<DumpMemory>, namespace: Int, now: Int64
+  ) throws(EntryError) -> Bool {
+    var walk = Walk.full
+    var present: Sockstat?
+    guard let socket = try enter(namespace, &walk, &present) else {
+      pollEnds.count(.complete)
+      counters.walks.none += 1
+      return false
+    }
+    for encoding in encodings {
+      encoding.writePrefix(of: table.identities[namespace], poll: poll, into: memory.value.prefixes)
+    }
+    let dump = Dump(
+      memory: memory, namespace: namespace, socket: socket, walk: walk, present: present,
+      clock: DumpClock(now: now, held: hold.held(now: now)))
+    guard let slot = dumps.insert(dump), let dump = dumps[slot] else { return false }
+    send(slot, dump)
+    return true
+  }
+
+  private func enter(
+    _ namespace: Int, _ walk: inout Walk, _ present: inout Sockstat?
+  ) throws(EntryError) -> Descriptor? {
+    let walks = plan.walks
+    guard walks.needsSockstat else { return try door.openDiagSocket(table.namespaces[namespace]) }
+    let known = memory[namespace]
+    return try door.openDiagSocket(table.namespaces[namespace]) { sockstat in
+      present = sockstat
+      walk = walks.walk(of: known, poll: poll.sequence, present: sockstat)
+      return walk != .none
+    }
   }
 
   /// A worker that would begin a dump later than now would make its rows look older than they are.
@@ -40,26 +94,33 @@ extension Pipeline {
     return gauges.inUse < gauges.size
   }
 
-  private func send(
-    through socket: consuming Descriptor, memory: consuming Lease<DumpMemory>, namespace: Int, now: Int64
-  ) {
+  /// Asks for what the dump is to walk.
+  private func send(_ slot: Int, _ dump: UnsafeMutablePointer<Dump>) {
     sequence &+= 1
-    let request = memory.value.request
+    dump.pointee.sequence = sequence
+    dump.pointee.isWaiting = false
+    let request = dump.pointee.memory.value.request
     DumpRequest.encode(
-      sequence: sequence, states: plan.selection.states, extensions: plan.attributes.requestExtensions, into: request)
-    for encoding in encodings {
-      encoding.writePrefix(of: table.identities[namespace], poll: poll, into: memory.value.prefixes)
-    }
-    let dump = Dump(
-      memory: memory, namespace: namespace, socket: socket, sequence: sequence,
-      clock: DumpClock(now: now, held: hold.held(now: now)), sentAt: wallClockNanoseconds())
-    guard let slot = dumps.insert(dump), let dump = dumps[slot] else { return }
+      sequence: sequence, states: states(of: dump.pointee.walk), extensions: plan.attributes.requestExtensions,
+      into: request)
+    dump.pointee.fill = FillClock(sentAt: wallClockNanoseconds())
     if port.send(dump.pointee.socket.raw, UnsafeRawBufferPointer(request), owner: UInt32(slot)) == nil {
-      dump.pointee.isSending = false
       endDump(slot, .failed(SystemError("send", errno: EAGAIN)))
     } else {
+      dump.pointee.isSending = true
       sending += 1
-      armReceive(slot, dump)
+      if dump.pointee.receive == nil { armReceive(slot, dump) }
+    }
+  }
+
+  private func states(of walk: Walk) -> SocketStates {
+    let states = plan.selection.states
+    return switch walk {
+    case .none: []
+    // Also where they are not wanted: they have to be counted.
+    case .listeners: .listen
+    case .rest: states.subtracting(.listen)
+    case .full: states
     }
   }
 
@@ -114,10 +175,53 @@ extension Pipeline {
 
   // MARK: Ending
 
+  /// The kernel has said that a walk is done.
+  func walkEnded(_ slot: Int) {
+    guard let dump = dumps[slot], dump.pointee.end == nil else { return }
+    let namespace = dump.pointee.namespace
+    switch dump.pointee.walk {
+    case .none: break
+    case .listeners:
+      memory[namespace].listeners = dump.pointee.listening
+      guard isAll(dump) else {
+        dump.pointee.walk = .rest
+        dump.pointee.isWaiting = true
+        waitingDumps += 1
+        isDue = true
+        return
+      }
+      counters.walks.listeners += 1
+    case .rest: counters.walks.full += 1
+    case .full:
+      // Where listeners are not asked for, how many there are is found out anew after each full walk that was due.
+      if plan.selection.states.contains(.listen) {
+        memory[namespace].listeners = dump.pointee.listening
+      } else if plan.walks.isFullWalkDue(memory[namespace], poll: poll.sequence) {
+        memory[namespace].listeners = nil
+      }
+      memory[namespace].hasBeenWalked = true
+      if plan.selection.states == .listen { counters.walks.listeners += 1 } else { counters.walks.full += 1 }
+    }
+    endDump(slot, .complete)
+  }
+
+  /// The listeners that were read are all sockets there are.
+  private func isAll(_ dump: UnsafeMutablePointer<Dump>) -> Bool {
+    guard let before = dump.pointee.present else { return false }
+    do throws(EntryError) {
+      let after = try door.readSockstat(table.namespaces[dump.pointee.namespace])
+      return plan.walks.isAll(listeners: dump.pointee.listening, before: before, after: after)
+    } catch {
+      if case .lostHome(let reason) = error { failure = reason }
+      return false
+    }
+  }
+
   /// The dump is over, for whatever reason. What it gave stays; what it holds is let go of as its operations complete.
   func endDump(_ slot: Int, _ end: DumpEnd) {
     guard let dump = dumps[slot], dump.pointee.end == nil else { return }
     dump.pointee.end = end
+    if dump.pointee.isWaiting { waitingDumps -= 1 }
     pollEnds.count(end)
     if let receive = dump.pointee.receive { port.cancel(receive) }
     if end != .complete { dumpFailed(end, dump) }

@@ -9,6 +9,7 @@ extension Pipeline {
     table = namespaces.table
     isBlind = table.generation == 0
     choice.update(for: table)
+    memory.follow(table)
     if choice.indices.isEmpty, !isBlind {
       complain(.nothingChosen, "none of the \(table.namespaces.count) network namespaces of this host is selected")
     }
@@ -17,6 +18,7 @@ extension Pipeline {
     pollStarted = now
     pollEnds = DumpCounts()
     rowsBefore = counters.rows
+    walksBefore = counters.walks
     nextNamespace = 0
     isPolling = true
   }
@@ -111,7 +113,7 @@ extension Pipeline {
 
   private func logPoll(duration: Int64) {
     guard log.logLevel <= .debug else { return }
-    let rows = counters.rows
+    let (rows, walks) = (counters.rows, counters.walks)
     log.debug(
       "poll",
       metadata: [
@@ -119,7 +121,9 @@ extension Pipeline {
         "incomplete": "\(pollEnds.incomplete)", "sockets": "\(rows.reported - rowsBefore.reported)",
         "filtered": "\(rows.filtered - rowsBefore.filtered)",
         "sampled_out": "\(rows.sampledOut - rowsBefore.sampledOut)",
-        "encoded": "\(rows.encoded - rowsBefore.encoded)",
+        "encoded": "\(rows.encoded - rowsBefore.encoded)", "us": "\(duration / 1_000)",
+        "none": "\(walks.none - walksBefore.none)", "listeners": "\(walks.listeners - walksBefore.listeners)",
+        "full": "\(walks.full - walksBefore.full)",
       ])
   }
 }

@@ -33,7 +33,7 @@ extension Pipeline {
     // A cut between two messages would look whole.
     if datagram.buffer.isTruncated { return .through(slot: slot, .malformed(.messageLength)) }
     datagram.isStarted = true
-    let before = counters.rows.reported
+    let before = (counters.rows.reported, counters.rows.listening)
     var stop: TranscodeStop?
     var isHeld = false
     for (index, encoding) in encodings.enumerated() where !encoding.isThrough {
@@ -44,7 +44,8 @@ extension Pipeline {
         ? encode(datagram, dump, encoding, tally: &counters.rows) : encode(datagram, dump, encoding, tally: &uncounted)
       if let end { stop = end } else { isHeld = true }
     }
-    dump.pointee.reported += counters.rows.reported - before
+    dump.pointee.reported += counters.rows.reported - before.0
+    dump.pointee.listening += counters.rows.listening - before.1
     return isHeld ? .held : .through(slot: slot, stop)
   }
 
@@ -62,8 +63,8 @@ extension Pipeline {
     dump.pointee.queued -= 1
     switch stop {
     case .none, .datagramEnd, .batchFull: break
-    case .dumpDone(let errno):
-      endDump(slot, errno == 0 ? .complete : .refused(SystemError("sock_diag dump", errno: errno)))
+    case .dumpDone(0): walkEnded(slot)
+    case .dumpDone(let errno): endDump(slot, .refused(SystemError("sock_diag dump", errno: errno)))
     case .dumpError(let errno): endDump(slot, .refused(SystemError("sock_diag request", errno: errno)))
     case .malformed: endDump(slot, .malformed)
     }

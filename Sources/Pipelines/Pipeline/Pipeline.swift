@@ -55,10 +55,13 @@ final class Pipeline {
   /// Looking for namespaces failed and none are known.
   var isBlind = false
   var table = NamespaceTable(namespaces: [], generation: 0)
+  /// What is known of the table's namespaces.
+  var memory = NamespaceMemory()
   var nextNamespace = 0
   var pollEnds = DumpCounts()
   var pollStarted: Int64 = 0
   var rowsBefore = RowTally()
+  var walksBefore = WalkCounts()
   var lastPublished: Int64 = 0
 
   /// Who wants to know what the next poll, and the one that runs, comes to.
@@ -75,6 +78,8 @@ final class Pipeline {
   var sequence: UInt32 = 0
   /// Requests that the kernel has not taken yet.
   var sending = 0
+  /// Dumps that have to walk once more.
+  var waitingDumps = 0
   /// Some dump has no receive armed: it ran out of buffers.
   var hasUnarmedReceives = false
   var armedTimer: (deadline: Int64, token: OperationToken)?

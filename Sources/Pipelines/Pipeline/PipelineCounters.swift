@@ -17,6 +17,7 @@ public struct PipelineCounters: Sendable, Equatable {
   /// Namespaces chosen in the last poll.
   public var namespaces: UInt64 = 0
   public var dumps = DumpCounts()
+  public var walks = WalkCounts()
   public var rows = RowTally()
   /// Estimate, from sockstat, of sockets that dumps which were given up did not get to.
   public var socketsUnread: UInt64 = 0
@@ -122,6 +123,22 @@ public struct DumpCounts: Sendable, Equatable {
     case .interrupted: interrupted += 1
     case .failed: failed += 1
     }
+  }
+}
+
+/// By what namespaces were read.
+public struct WalkCounts: Sendable, Equatable {
+  /// By no dump: no socket was in use.
+  public var none: UInt64 = 0
+  /// By a walk of the table of listeners: nothing else was in use.
+  public var listeners: UInt64 = 0
+  /// By a walk of all tables.
+  public var full: UInt64 = 0
+
+  mutating func add(_ other: WalkCounts) {
+    none += other.none
+    listeners += other.listeners
+    full += other.full
   }
 }
 

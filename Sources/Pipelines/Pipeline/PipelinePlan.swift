@@ -27,6 +27,7 @@ struct PipelinePlan: Sendable {
   let batchMaxAge: Int64
   let attributes: AttributeSelection
   let selection: RowSelection
+  let walks: WalkChoice
   let namespaces: NamespaceSelection
   /// Those of the other pipelines, for `rest`.
   let otherNamespaces: [NamespaceSelection]
@@ -103,6 +104,7 @@ struct PipelinePlan: Sendable {
     selection = RowSelection(
       states: SocketStates(settings.filter.keptStates), filter: RowFilter(settings.filter),
       sampleEvery: UInt32(settings.sampleEvery), attributes: attributes)
+    walks = WalkChoice(settings.reader, states: selection.states)
     namespaces = settings.namespaces
     otherNamespaces = pipelines.filter { $0.name != settings.name }.map(\.namespaces)
     identity = PipelineIdentity(
@@ -241,6 +243,14 @@ extension SocketStates {
   /// The kernel reports `TCP_NEW_SYN_RECV` as `TCP_SYN_RECV`, so that these eleven names are all there is.
   init(_ names: Set<StateName>) {
     self = names.reduce(into: []) { states, name in states.formUnion(SocketStates(name: name.rawValue) ?? []) }
+  }
+}
+
+extension WalkChoice {
+  init(_ settings: ReaderSettings, states: SocketStates) {
+    self.init(
+      sparesEmpty: settings.shortcuts.contains(.empty), sparesConnections: settings.shortcuts.contains(.listeners),
+      fullWalkEvery: UInt64(settings.fullWalkEvery), states: states)
   }
 }
 

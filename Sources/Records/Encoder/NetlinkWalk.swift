@@ -4,6 +4,9 @@ struct SocketMessage {
   var payload: UnsafeRawPointer
   /// Bytes of both, at least `NetlinkSize.socketMessage`.
   var length: Int
+
+  /// `idiag_state`.
+  var state: UInt8 { payload.load(fromByteOffset: 1, as: UInt8.self) }
 }
 
 /// What the walk comes upon.
@@ -80,24 +83,31 @@ struct NetlinkWalk {
   private func isWanted(_ payload: UnsafeRawPointer, _ tally: inout RowTally) -> Bool {
     let state = payload.load(fromByteOffset: 1, as: UInt8.self)
     guard state < 32, states & 1 &<< UInt32(truncatingIfNeeded: state) != 0 else {
-      tally.reported &+= 1
       tally.filtered &+= 1
+      countReported(state, &tally)
       return false
     }
     if let filter, !keeps(filter, payload) {
-      tally.reported &+= 1
       tally.filtered &+= 1
+      countReported(state, &tally)
       return false
     }
     if sampleEvery > 1 {
       let cookie = payload.loadUnaligned(fromByteOffset: 44, as: UInt64.self)
       if RowSelection.hash(cookie: cookie) % sampleEvery != 0 {
-        tally.reported &+= 1
         tally.sampledOut &+= 1
+        countReported(state, &tally)
         return false
       }
     }
     return true
+  }
+
+  /// A socket that is wanted is counted when it has become a row: one for which the batch is full comes again.
+  @inline(__always)
+  private func countReported(_ state: UInt8, _ tally: inout RowTally) {
+    tally.reported &+= 1
+    if state == SocketStates.listenNumber { tally.listening &+= 1 }
   }
 
   /// Apart, so that code without a filter stays short.

@@ -273,6 +273,7 @@ public struct RecordEncoder: ~Copyable {
       batch.rows &+= 1
       counts.reported &+= 1
       counts.encoded &+= 1
+      if socket.state == SocketStates.listenNumber { counts.listening &+= 1 }
     }
   }
 

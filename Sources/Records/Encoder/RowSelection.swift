@@ -42,6 +42,8 @@ public struct RowTally: Sendable, Hashable {
   public var sampledOut: UInt64 = 0
   /// Sockets that became rows.
   public var encoded: UInt64 = 0
+  /// Those of the reported that listen.
+  public var listening: UInt64 = 0
   /// Messages of another dump (`nlmsg_seq`) or of a type that is no socket. Skipped.
   public var foreignMessages: UInt64 = 0
   /// Attributes newer than this program, or too short to be what their type says. Left out.
@@ -54,6 +56,7 @@ public struct RowTally: Sendable, Hashable {
     left.filtered &+= right.filtered
     left.sampledOut &+= right.sampledOut
     left.encoded &+= right.encoded
+    left.listening &+= right.listening
     left.foreignMessages &+= right.foreignMessages
     left.unknownAttributes &+= right.unknownAttributes
   }

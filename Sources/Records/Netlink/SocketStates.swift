@@ -9,6 +9,15 @@ public struct SocketStates: OptionSet, Sendable, Hashable {
   /// host's whole bind hash, and `TCP_SYN_RECV` stands for `TCP_NEW_SYN_RECV` too (`net/ipv4/inet_diag.c`).
   public static let all = SocketStates(rawValue: 0xfff)
 
+  /// `TCP_LISTEN` alone: the kernel then walks its small table of listeners and nothing else.
+  public static let listen = SocketStates(rawValue: 1 << UInt32(listenNumber))
+  /// The number of `TCP_LISTEN`.
+  static let listenNumber: UInt8 = 10
+
+  /// What is in the states that the kernel's minimal sockets are in, `struct inet_timewait_sock`: `TCP_TIME_WAIT`, and
+  /// `TCP_FIN_WAIT2` without a process. `TCP: tw` of sockstat counts both.
+  public static let timeWait = SocketStates(rawValue: 1 << 6 | 1 << 5)
+
   /// The kernel's names without `TCP_`, by state number. Number 0 names no state.
   static let kernelNames: [StaticString] = [
     "UNKNOWN", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT",

@@ -55,6 +55,16 @@ extension MetricsText {
         out.sample(label + [("result", result)], count)
       }
     },
+    .pipeline(
+      "xtcpd_walks_total", .counter, by: ["kind"],
+      "Reads of one namespace, by what the kernel walked: none: no socket was in use; listeners: their table, which held all "
+        + "there were; full: all tables."
+    ) { pipeline, label, out in
+      let walks = pipeline.totals.counters.walks
+      out.sample(label + [("kind", "none")], walks.none)
+      out.sample(label + [("kind", "listeners")], walks.listeners)
+      out.sample(label + [("kind", "full")], walks.full)
+    },
     .pipeline("xtcpd_pool_in_use", .gauge, by: ["pool"], "Elements of a pool that are lent out.") {
       pipeline, label, out in
       for (name, gauges) in pipeline.pools { out.sample(label + [("pool", name)], gauges.inUse) }

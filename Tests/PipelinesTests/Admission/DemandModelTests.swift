@@ -53,7 +53,9 @@ import Testing
   @Test(arguments: [1, 8, 512]) func dumpMemory(_ recvBatch: Int) {
     let plan = Self.plan { $0.reader.recvBatch = recvBatch }
     let pool = Pool(count: recvBatch) { _ in
-      DumpMemory(requestBytes: DumpRequest.byteCount, prefixBytes: plan.prefixBytes)
+      DumpMemory(
+        requestBytes: DumpRequest.mostBytes(plan.kernelFilter), bindings: plan.lookup.count,
+        prefixBytes: plan.prefixBytes)
     }
     guard let lease = pool.lease() else {
       Issue.record("a new pool has elements")

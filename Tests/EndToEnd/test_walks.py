@@ -1,0 +1,177 @@
+"""What is walked to read a namespace: nothing, the listeners, or all; and that nothing is missed by it."""
+import subprocess
+import sys
+
+import pytest
+
+import bed
+import daemon
+import holder
+from shown import shows
+
+# A child inside a namespace that does what it is told, a line at a time, and says so.
+ACTOR = """
+import socket, sys
+held = []
+for line in sys.stdin:
+    exec(line)
+    print("done", flush=True)
+"""
+
+
+class Actor:
+    """Opens and closes sockets inside the namespace of a holder."""
+
+    def __init__(self, held):
+        self.process = subprocess.Popen(["nsenter", f"--net=/proc/{held.pid}/ns/net", sys.executable, "-c", ACTOR],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        return self
+
+    def do(self, statement):
+        self.process.stdin.write(statement + "\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "done\n"
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait(10)
+        self.process.stdout.close()
+
+
+def settings(held, output, **reader):
+    return {"interval": "200ms", "align": "none", "namespaces": {"include": [{"inode": held.inode}]},
+            "reader": reader, "sinks": {"out": {"type": "file", "path": str(output), "format": "jsonl"}}}
+
+
+def kinds(poll):
+    return {kind: int(poll[kind]) for kind in ("none", "listeners", "full")}
+
+
+def rows_by_poll(output):
+    found = {}
+    for row in bed.records_of(output.read_text()):
+        found.setdefault(row["poll_sequence"], []).append(row)
+    return found
+
+
+CASES = {"nothing": ([], [], "none"), "listeners": ([["127.0.0.1", 443], ["::", 8080]], [], "listeners"),
+         "a connection": ([["127.0.0.1", 443]], [["127.0.0.1", 40001, "127.0.0.1", 443]], "full")}
+
+
+@pytest.mark.parametrize("mode", ["io_uring", "syscall"])
+@pytest.mark.parametrize("case", CASES)
+def test_only_what_must_be_walked_is(tmp_path, case, mode):
+    listeners, connections, kind = CASES[case]
+    output = tmp_path / "rows.jsonl"
+    with holder.Holder(listeners, connections) as held, \
+            daemon.Daemon(tmp_path, {"p": settings(held, output, mode=mode)}) as running:
+        polls = running.wait_for_polls(13, "p")
+        metrics = running.metrics()
+    walks = [kinds(poll) for poll in polls[:13]]
+    # The first is full, and then one in six; each read is counted once.
+    assert walks[0] == {"none": 0, "listeners": 0, "full": 1}
+    assert all(sum(walk.values()) == 1 for walk in walks)
+    if kind == "full":
+        assert all(walk["full"] for walk in walks)
+    else:
+        full = [number for number, walk in enumerate(walks) if walk["full"]]
+        assert 3 <= len(full) <= 4 and all(walk[kind] or walk["full"] for walk in walks), walks
+    counted = {kind: metrics[f'xtcpd_walks_total{{pipeline="p",kind="{kind}"}}'] for kind in walks[0]}
+    assert sum(counted.values()) >= 13 and counted[kind] >= 9, counted
+    assert all(int(poll["sockets"]) == len(listeners) + 2 * len(connections) for poll in polls)
+
+
+def test_what_comes_and_goes_is_seen_at_the_next_poll(tmp_path):
+    output = tmp_path / "rows.jsonl"
+    with holder.Holder([["127.0.0.1", 443]]) as held, Actor(held) as actor, \
+            daemon.Daemon(tmp_path, {"p": settings(held, output, full_walk_every=1000)}) as running:
+        def sockets_become(count):
+            number = len(running.polls("p"))
+            running.wait_for_polls(number + 3, "p")
+            assert int(running.polls("p")[-1]["sockets"]) == count, running.polls("p")[number:]
+
+        sockets_become(1)
+        assert kinds(running.polls("p")[-1])["listeners"] == 1
+        actor.do("held.append(socket.create_connection(('127.0.0.1', 443)))")
+        sockets_become(3)
+        actor.do("held.append(socket.create_server(('127.0.0.1', 444)))")
+        sockets_become(4)
+        # As many are in use as there were listeners before: that they are the same is not taken for granted.
+        actor.do("held.pop(0).close()")
+        actor.do("held.append(socket.create_connection(('127.0.0.1', 443)))")
+        actor.do("held.pop(0).close()")
+        running.wait_for_polls(len(running.polls("p")) + 2, "p")
+        rows = [rows for _, rows in sorted(rows_by_poll(output).items())][-1]
+        ports = [row["inet_diag_msg_socket_source_port"] for row in rows if row["inet_diag_msg_state"] == "LISTEN"]
+        assert ports == [443] and any(row["inet_diag_msg_state"] == "ESTABLISHED" for row in rows)
+
+
+def test_time_wait_is_read_when_nothing_is_in_use(tmp_path):
+    output = tmp_path / "rows.jsonl"
+    close = ("s = socket.create_server(('127.0.0.1', 443)); c = socket.create_connection(('127.0.0.1', 443)); "
+             "a, _ = s.accept(); c.close(); a.close(); s.close()")
+    with holder.Holder([]) as held, Actor(held) as actor:
+        actor.do(close)
+        one = settings(held, output, full_walk_every=1000)
+        other = {**settings(held, tmp_path / "other.jsonl", full_walk_every=1000), "filter": {"states": "established"}}
+        with daemon.Daemon(tmp_path, {"p": one, "established": other}) as running:
+            running.wait_for_polls(4, "p")
+            running.wait_for_polls(4, "established")
+    assert [int(poll["sockets"]) for poll in running.polls("p")[:4]] == [1] * 4
+    # Who does not want them need not walk for them.
+    assert [kinds(poll)["none"] for poll in running.polls("established")[:4]] == [0, 1, 1, 1]
+
+
+def test_half_open_connections_are_found_by_the_full_walk(tmp_path):
+    """Sockstat does not count request sockets: beside listeners alone they are seen at least once in so many polls."""
+    output = tmp_path / "rows.jsonl"
+    with bed.Population(namespaces=1, plain=1, listeners=2, syn_received=3) as crowd:
+        one = {"interval": "200ms", "align": "none", "namespaces": crowd.selection,
+               "filter": {"states": "syn_recv"}, "reader": {"full_walk_every": 4},
+               "sinks": {"out": {"type": "file", "path": str(output), "format": "jsonl"}}}
+        with daemon.Daemon(tmp_path, {"p": one}) as running:
+            polls = running.wait_for_polls(9, "p")
+    seen = {number: len(rows) for number, rows in rows_by_poll(output).items()}
+    full = [int(poll["sequence"]) for poll in polls[:9] if kinds(poll)["full"]]
+    assert len(full) >= 3 and all(seen.get(number) for number in full), (seen, full)
+
+
+@shows("pipeline.reader.shortcuts", "pipeline.reader.full_walk_every")
+def test_shortcuts_can_be_turned_off_while_it_runs(tmp_path):
+    with holder.Holder([]) as empty:
+        one = settings(empty, tmp_path / "rows.jsonl", full_walk_every=1000)
+        with daemon.Daemon(tmp_path, {"p": one}) as running:
+            running.wait_for_polls(3, "p")
+            assert kinds(running.polls("p")[-1])["none"] == 1
+            for change in ({"shortcuts": ["listeners", "filter"]}, {"shortcuts": []}, {"full_walk_every": 1}):
+                assert running.reload_with({"p": {**one, "reader": change}})["result"] == "applied"
+                running.wait_for_polls(len(running.polls("p")) + 3, "p")
+                last = kinds(running.polls("p")[-1])
+                assert last["none"] == 0 and sum(last.values()) == 1, (change, last)
+
+
+def test_hundreds_of_idle_namespaces_hold_up_nobody(tmp_path):
+    """Looking into many namespaces in which nothing is takes turns with another pipeline of the same loop."""
+    with bed.Population(namespaces=300, plain=1, listeners=1) as crowd, holder.Holder([["127.0.0.1", 443]]) as other:
+        many = {"interval": "500ms", "align": "none", "namespaces": crowd.selection,
+                "sinks": {"out": {"type": "blackhole"}}}
+        quick = {"interval": "20ms", "align": "none", "namespaces": {"include": [{"inode": other.inode}]},
+                 "sinks": {"out": {"type": "blackhole"}}}
+        loops = {"global": {"resources": {"loops": 1}}}
+        with daemon.Daemon(tmp_path, {"many": many, "quick": quick}, settings=loops) as running:
+            running.wait_for_polls(7, "many")
+            polls = running.polls("many")[1:7]
+    skipped = running.totals()["quick"]["skipped"]
+    assert all(poll["sockets"] == polls[0]["sockets"] and kinds(poll)["listeners"] >= 200 for poll in polls), polls
+    assert skipped <= len(running.polls("quick")) // 20, skipped
+
+
+def test_the_address_family_does_not_matter(tmp_path):
+    """Listeners and connections of IPv6 are in sockstat6 alone."""
+    with holder.Holder([["::1", 443]], [["::1", 40001, "::1", 443]]) as held:
+        output = tmp_path / "rows.jsonl"
+        with daemon.Daemon(tmp_path, {"p": settings(held, output, full_walk_every=1000)}) as running:
+            polls = running.wait_for_polls(4, "p")
+    assert all(int(poll["sockets"]) == 3 and kinds(poll)["full"] == 1 for poll in polls)
