@@ -1,9 +1,11 @@
 #define _GNU_SOURCE
 #include "clinux.h"
 #include <errno.h>
+#include <net/if.h>
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -12,6 +14,13 @@
 int clinux_setns_net(int fd) { return setns(fd, CLONE_NEWNET); }
 
 int clinux_setns_uts(int fd) { return setns(fd, CLONE_NEWUTS); }
+
+int clinux_interface_index(int socket, const char *name) {
+  struct ifreq request;
+  memset(&request, 0, sizeof request);
+  strncpy(request.ifr_name, name, sizeof request.ifr_name - 1);
+  return ioctl(socket, SIOCGIFINDEX, &request) ? -1 : request.ifr_ifindex;
+}
 
 int64_t clinux_filesystem_type(const char *path) {
   struct statfs status;

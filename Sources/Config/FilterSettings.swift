@@ -25,6 +25,11 @@ public struct FilterTerms: Sendable, Equatable {
   public var destination: [AddressPrefix] = []
   public var sourcePort: [PortRange] = []
   public var destinationPort: [PortRange] = []
+  /// The interface that a socket is bound to.
+  public var interface: [InterfaceMatch] = []
+  public var mark: [MarkMatch] = []
+  /// The control group of version 2 that it was made in.
+  public var cgroup: [CgroupMatch] = []
 
   public init() {}
 

@@ -47,13 +47,18 @@ public struct Outcome: Sendable {
   }
 
   /// The verdict as one JSON object on one line, for programs.
-  public var json: String {
-    JSONValue.object([
-      .init("valid", .boolean(settings != nil && errors.isEmpty)),
-      .init("hash", closure.map { .string($0.hash) } ?? .null),
-      .init("pipelines", .strings(settings?.pipelines.map(\.name) ?? [])),
-      .init("diagnostics", .array(diagnostics.map(\.json))),
-    ]).line
+  public var json: String { json(filters: nil) }
+
+  /// The same with what becomes of filters.
+  public func json(filters: [FilterExplanation]?) -> String {
+    JSONValue.object(
+      [
+        .init("valid", .boolean(settings != nil && errors.isEmpty)),
+        .init("hash", closure.map { .string($0.hash) } ?? .null),
+        .init("pipelines", .strings(settings?.pipelines.map(\.name) ?? [])),
+        .init("diagnostics", .array(diagnostics.map(\.json))),
+      ] + (filters.map { [.init("filters", .array($0.map(\.json)))] } ?? [])
+    ).line
   }
 }
 

@@ -22,13 +22,7 @@ public struct PortRange: Sendable, Hashable, CustomStringConvertible {
 
   public var description: String { lower == upper ? "\(lower)" : "\(lower)-\(upper)" }
 
-  /// Decimal digits without leading zeros, which YAML 1.1 takes for octal.
-  private static func port(_ text: Substring) -> UInt16? {
-    guard (1...5).contains(text.utf8.count), text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")) ~= $0 }),
-      text == "0" || !text.hasPrefix("0")
-    else { return nil }
-    return UInt16(text)
-  }
+  private static func port(_ text: Substring) -> UInt16? { ScalarForm.plainNumber(text).flatMap { UInt16($0) } }
 }
 
 extension ValueType where Value == PortRange {

@@ -73,7 +73,7 @@ enum ScalarForm {
 }
 
 /// Why a text is not what it should be.
-protocol TextMistake: Error {
+public protocol TextMistake: Error {
   /// What is wrong and what to do, to be put behind the text.
   var reason: String { get }
 }

@@ -234,6 +234,18 @@ enum SettingsList {
         "filter.destination_port", \.filter.terms.destinationPort, .oneOrMore(of: .portRange), default: "[]",
         reload: .live, "Keeps sockets whose peer has one of these ports; `[]`: any. A listener's is 0."),
       Setting(
+        "filter.interface", \.filter.terms.interface, .oneOrMore(of: .interface), default: "[]", reload: .live,
+        "Keeps sockets that are bound to one of these interfaces, by name (in each namespace its own) or index; `[]`: any."
+      ),
+      Setting(
+        "filter.mark", \.filter.terms.mark, .oneOrMore(of: .mark), default: "[]", reload: .live,
+        "Keeps sockets with one of these marks (`0x10`, `0x10/0xff`); `[]`: any. The kernel tells marks to CAP_NET_ADMIN, and none of "
+          + "TIME_WAIT and SYN_RECV."),
+      Setting(
+        "filter.cgroup", \.filter.terms.cgroup, .oneOrMore(of: .cgroup), default: "[]", reload: .live,
+        "Keeps sockets made in one of these control groups (version 2, exactly this one), by path or number; `[]`: any."
+      ),
+      Setting(
         "filter.not.states", \.filter.not.states, .set(of: .oneOrMore(of: .choice)), default: "[]", reload: .live,
         "Drops sockets in one of these states."),
       Setting(
@@ -248,6 +260,15 @@ enum SettingsList {
       Setting(
         "filter.not.destination_port", \.filter.not.terms.destinationPort, .oneOrMore(of: .portRange), default: "[]",
         reload: .live, "Drops sockets whose peer has one of these ports."),
+      Setting(
+        "filter.not.interface", \.filter.not.terms.interface, .oneOrMore(of: .interface), default: "[]", reload: .live,
+        "Drops sockets that are bound to one of these interfaces; index 0 is none."),
+      Setting(
+        "filter.not.mark", \.filter.not.terms.mark, .oneOrMore(of: .mark), default: "[]", reload: .live,
+        "Drops sockets with one of these marks."),
+      Setting(
+        "filter.not.cgroup", \.filter.not.terms.cgroup, .oneOrMore(of: .cgroup), default: "[]", reload: .live,
+        "Drops sockets made in one of these control groups."),
       Setting(
         "sample.every", \.sampleEvery, .integer(1...1_000_000), default: "1", reload: .live,
         "Keeps one of this many sockets, chosen by a hash of the cookie: a socket that is kept stays kept."),

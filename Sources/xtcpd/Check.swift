@@ -31,6 +31,9 @@ struct Check: ParsableCommand {
         + "that need them are taken for valid."))
   var unresolved = UnresolvedValues.error
 
+  @Flag(help: "Show what of each pipeline's filter the kernel evaluates: states, ports, and the compiled program.")
+  var explain = false
+
   func run() throws {
     let capacity = try machine.capacity()
     var outcome = source.read(unresolved: unresolved)
@@ -45,19 +48,21 @@ struct Check: ParsableCommand {
         outcome.diagnostics.append(Diagnostic(error: LogOutput.redacted("\(error)"), in: source.config))
       }
     }
+    let filters = explain ? outcome.settings.map(Supervisor.explainFilters) : nil
     switch format {
-    case .json: print(outcome.json)
-    case .text: report(outcome, admission)
+    case .json: print(outcome.json(filters: filters))
+    case .text: report(outcome, admission, filters ?? [])
     }
     guard outcome.settings != nil, outcome.errors.isEmpty else { throw ExitCode.invalidConfiguration }
   }
 
-  private func report(_ outcome: Outcome, _ admission: AdmissionResult?) {
+  private func report(_ outcome: Outcome, _ admission: AdmissionResult?, _ filters: [FilterExplanation]) {
     printError(outcome.rendered, terminator: "")
     guard let settings = outcome.settings, outcome.errors.isEmpty else { return }
     let count = settings.pipelines.count
     print("\(source.config): valid, \(count) pipeline\(count == 1 ? "" : "s")")
     for line in admission?.arithmetic ?? [] { print(line) }
+    for line in filters.flatMap(\.text) { print(line) }
     if let closure = outcome.closure { print("hash: \(closure.hash)") }
   }
 }

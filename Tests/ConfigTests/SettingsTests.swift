@@ -277,6 +277,80 @@ struct SettingCase<Root: Sendable>: Sendable, CustomTestStringConvertible {
         ),
       ]),
     SettingCase(
+      path: "filter.interface", isDefault: { $0.filter.terms.interface.isEmpty },
+      good: [
+        ("eth0", { $0.filter.terms.interface == [.name("eth0")] }),
+        ("[eth0.7, 3]", { $0.filter.terms.interface == [.name("eth0.7"), .index(3)] }),
+      ],
+      bad: [
+        (
+          "interface-with-16",
+          "`filter.interface`: `interface-with-16` is neither the name of an interface (up to 15 characters) nor an index"
+        )
+      ]),
+    SettingCase(
+      path: "filter.mark", isDefault: { $0.filter.terms.mark.isEmpty },
+      good: [
+        ("16", { $0.filter.terms.mark.map(\.value) == [16] }),
+        ("[0x10, 0x20/0xf0]", { $0.filter.terms.mark.map(\.mask) == [.max, 0xf0] }),
+      ],
+      bad: [
+        ("0x1g", "`filter.mark`: `0x1g` is no mark such as 0x10 or 16, nor one with a mask such as 0x10/0xff"),
+        ("0x11/0x10", "`filter.mark`: `0x11/0x10` matches nothing: it has ones where its mask has none"),
+      ]),
+    SettingCase(
+      path: "filter.cgroup", isDefault: { $0.filter.terms.cgroup.isEmpty },
+      good: [
+        ("/system.slice/x.service", { $0.filter.terms.cgroup == [.path("/system.slice/x.service")] }),
+        ("[/, 77]", { $0.filter.terms.cgroup == [.path("/"), .number(77)] }),
+      ],
+      bad: [
+        (
+          "system.slice",
+          "`filter.cgroup`: `system.slice` is neither a path such as /system.slice/nginx.service nor a number"
+        ),
+        (
+          "/a/../b", "`filter.cgroup`: `/a/../b` is neither a path such as /system.slice/nginx.service nor a number"
+        ),
+      ]),
+    SettingCase(
+      path: "filter.not.interface", isDefault: { $0.filter.not.terms.interface.isEmpty },
+      good: [
+        ("eth0", { $0.filter.not.terms.interface == [.name("eth0")] }),
+        ("[eth0.7, 3]", { $0.filter.not.terms.interface == [.name("eth0.7"), .index(3)] }),
+      ],
+      bad: [
+        (
+          "interface-with-16",
+          "`filter.not.interface`: `interface-with-16` is neither the name of an interface (up to 15 characters) nor an index"
+        )
+      ]),
+    SettingCase(
+      path: "filter.not.mark", isDefault: { $0.filter.not.terms.mark.isEmpty },
+      good: [
+        ("16", { $0.filter.not.terms.mark.map(\.value) == [16] }),
+        ("[0x10, 0x20/0xf0]", { $0.filter.not.terms.mark.map(\.mask) == [.max, 0xf0] }),
+      ],
+      bad: [
+        ("0x1g", "`filter.not.mark`: `0x1g` is no mark such as 0x10 or 16, nor one with a mask such as 0x10/0xff"),
+        ("0x11/0x10", "`filter.not.mark`: `0x11/0x10` matches nothing: it has ones where its mask has none"),
+      ]),
+    SettingCase(
+      path: "filter.not.cgroup", isDefault: { $0.filter.not.terms.cgroup.isEmpty },
+      good: [
+        ("/system.slice/x.service", { $0.filter.not.terms.cgroup == [.path("/system.slice/x.service")] }),
+        ("[/, 77]", { $0.filter.not.terms.cgroup == [.path("/"), .number(77)] }),
+      ],
+      bad: [
+        (
+          "system.slice",
+          "`filter.not.cgroup`: `system.slice` is neither a path such as /system.slice/nginx.service nor a number"
+        ),
+        (
+          "/a/../b", "`filter.not.cgroup`: `/a/../b` is neither a path such as /system.slice/nginx.service nor a number"
+        ),
+      ]),
+    SettingCase(
       path: "sample.every", isDefault: { $0.sampleEvery == 1 },
       good: [("1", { $0.sampleEvery == 1 }), ("1000000", { $0.sampleEvery == 1_000_000 })],
       bad: [

@@ -15,6 +15,7 @@ import holder
 import shown
 # Imported for what they show.
 import test_healthcheck  # noqa: F401
+import test_kernel_filters  # noqa: F401
 import test_last_good  # noqa: F401
 import test_settings_delivery  # noqa: F401
 import test_settings_http  # noqa: F401

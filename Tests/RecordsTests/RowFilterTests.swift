@@ -112,6 +112,10 @@ import Testing
     var destination: [UInt8]
     var sourcePort: UInt16
     var destinationPort: UInt16
+    var interface: UInt32
+    /// Not told of every socket.
+    var mark: UInt32?
+    var cgroup: UInt64?
 
     init(using random: inout some RandomNumberGenerator) {
       isIPv6 = .random(using: &random)
@@ -125,12 +129,25 @@ import Testing
       destination = address(&random, isIPv6)
       sourcePort = .random(in: 0...20, using: &random)
       destinationPort = .random(in: 0...20, using: &random)
+      interface = .random(in: 0...3, using: &random)
+      mark = Bool.random(using: &random) ? .random(in: 0...3, using: &random) : nil
+      cgroup = Bool.random(using: &random) ? .random(in: 1...4, using: &random) : nil
     }
 
     var message: Message {
-      .socket(
+      let attributes =
+        (cgroup.map { [Message.attribute(21, Message.little($0))] } ?? [])
+        + (mark.map { [Message.attribute(15, Message.little($0))] } ?? [])
+      return .socket(
         family: isIPv6 ? 10 : 2, source: source, destination: destination, sourcePort: sourcePort,
-        destinationPort: destinationPort)
+        destinationPort: destinationPort, interface: interface, attributes: attributes)
+    }
+
+    /// As the kernel sees it: what is not told is 0.
+    var entry: KernelMachine.Entry {
+      KernelMachine.Entry(
+        family: isIPv6 ? 10 : 2, source: source, destination: destination, sourcePort: sourcePort,
+        destinationPort: destinationPort, interface: interface, mark: mark ?? 0, cgroup: cgroup ?? 0)
     }
   }
 
@@ -162,6 +179,37 @@ import Testing
       $0.destinations = prefixes(&random)
       $0.sourcePorts = ports(&random)
       $0.destinationPorts = ports(&random)
+      guard Bool.random(using: &random) else { return }
+      let few = [0, 0, 0, 1, 2]
+      func times(_ random: inout some RandomNumberGenerator) -> Range<Int> {
+        0..<(few.randomElement(using: &random) ?? 0)
+      }
+      $0.marks = times(&random).map { _ in
+        let mask: UInt32 = Bool.random(using: &random) ? .max : .random(in: 0...3, using: &random)
+        return RowFilter.Mark(value: .random(in: 0...3, using: &random) & mask, mask: mask)
+      }
+      $0.interfaces = times(&random).map { _ in
+        Bool.random(using: &random)
+          ? .known(.random(in: 0...3, using: &random)) : .named("eth\(Int.random(in: 1...3, using: &random))")
+      }
+      $0.cgroups = times(&random).map { _ in
+        Bool.random(using: &random)
+          ? .known(.random(in: 1...4, using: &random)) : .named("/\(Int.random(in: 1...3, using: &random))")
+      }
+    }
+  }
+
+  /// What names stand for in these tests; 3 is not there.
+  private static func bindings(_ filter: RowFilter) -> [UInt64] {
+    (filter.interfaceNames + filter.cgroupPaths).map { name in
+      name.hasSuffix("3") ? RowFilter.unbound : UInt64(name.suffix(1)) ?? 0
+    }
+  }
+
+  private static func matches(_ value: UInt64?, _ number: RowFilter.Number) -> Bool {
+    switch number {
+    case .known(let known): value == known
+    case .named(let name): value != nil && !name.hasSuffix("3") && value == UInt64(name.suffix(1))
     }
   }
 
@@ -183,6 +231,13 @@ import Testing
     if !terms.destinationPorts.isEmpty {
       verdicts.append(terms.destinationPorts.contains { $0.contains(socket.destinationPort) })
     }
+    if !terms.marks.isEmpty {
+      verdicts.append(terms.marks.contains { mark in socket.mark.map { $0 & mark.mask == mark.value } ?? false })
+    }
+    if !terms.interfaces.isEmpty {
+      verdicts.append(terms.interfaces.contains { matches(UInt64(socket.interface), $0) })
+    }
+    if !terms.cgroups.isEmpty { verdicts.append(terms.cgroups.contains { matches(socket.cgroup, $0) }) }
     return verdicts
   }
 
@@ -194,17 +249,46 @@ import Testing
       let keep = Self.randomTerms(using: &random)
       let drop = Bool.random(using: &random) ? Self.randomTerms(using: &random) : Terms()
       var harness = Harness()
-      harness.selection.filter = RowFilter(keep: keep, drop: drop)
+      let filter = RowFilter(keep: keep, drop: drop)
+      harness.selection.filter = filter
+      harness.bindings = filter.map(Self.bindings) ?? []
       let sockets = (0..<40).map { _ in Socket(using: &random) }
       let output = try harness.run([Harness.Datagram(bytes: sockets.flatMap(\.message.bytes), sequence: 7)])
       let expected = sockets.filter { socket in
         Self.verdicts(keep, socket).allSatisfy { $0 } && !Self.verdicts(drop, socket).contains(true)
       }
       #expect(output.rows == expected.count && output.tally.filtered == UInt64(40 - expected.count))
+      try checkKernel(filter, sockets)
       kept += expected.count
       dropped += 40 - expected.count
     }
-    #expect(kept > 200 && dropped > 200)
+    #expect(kept > 100 && dropped > 100)
+  }
+
+  /// The kernel never drops what is to be kept; and drops the rest wherever all is told to it and all of the filter is.
+  private func checkKernel(_ filter: RowFilter?, _ sockets: [Socket]) throws {
+    for states in [SocketStates.all, SocketStates(rawValue: 1 << 1)] {
+      let kernel = KernelFilter(filter, states: states)
+      var bytes = [UInt8](repeating: 0, count: kernel.program.bytes.count)
+      let bindings = filter.map(Self.bindings) ?? []
+      bytes.withUnsafeMutableBytes { memory in
+        bindings.withUnsafeBufferPointer { kernel.program.write(into: memory, bindings: $0.baseAddress) }
+      }
+      let machine = try KernelMachine(bytes)
+      let wrong = sockets.filter { socket in
+        let isReported =
+          machine.reports(socket.entry) && [0, socket.sourcePort].contains(kernel.sourcePort)
+          && [0, socket.destinationPort].contains(kernel.destinationPort)
+        let isKept =
+          Self.verdicts(filter?.keep ?? Terms(), socket).allSatisfy { $0 }
+          && !Self.verdicts(filter?.drop ?? Terms(), socket).contains(true)
+        // Sockets in other states have marks and groups that are told.
+        let isTold = socket.mark != nil && socket.cgroup != nil
+        if states != .all, !isTold { return false }
+        return isReported != isKept && (isKept || kernel.leftOut.isEmpty && isTold)
+      }
+      #expect(wrong.isEmpty)
+    }
   }
 }
 

@@ -20,6 +20,9 @@ int clinux_setns_uts(int fd);
 /// f_type of statfs(2): which kind of file system a path is on (linux/magic.h); -1 with errno set.
 int64_t clinux_filesystem_type(const char *path);
 
+/// SIOCGIFINDEX of netdevice(7): the index of an interface in the namespace of a socket, of whatever kind; -1 with errno set.
+int clinux_interface_index(int socket, const char *name);
+
 /// The symbolic name of an errno value, strerrorname_np(3), or NULL for an unknown one.
 const char *clinux_errno_name(int code);
 

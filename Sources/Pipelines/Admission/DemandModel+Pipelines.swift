@@ -29,7 +29,10 @@ extension PipelineFootprint {
   /// What `Pipeline` allocates for each dump in flight and for datagrams that wait to be encoded.
   static func dumps(_ plan: PipelinePlan) -> Int {
     let allocation = 16
-    let memory = DumpRequest.byteCount + plan.prefixBytes + MemoryLayout<DumpMemory>.stride + 2 * allocation
+    let memory =
+      DumpRequest.mostBytes(plan.kernelFilter) + 8 * plan.lookup.count + plan.prefixBytes
+      + MemoryLayout<DumpMemory>.stride
+      + 3 * allocation
     // The pool `dumps` has 8 bytes a slot beside the element, the table of dumps in flight 9.
     return plan.recvBatch * (memory + 8 + MemoryLayout<Dump>.stride + 9)
       + plan.receiveBuffers * MemoryLayout<ReceivedDatagram>.stride

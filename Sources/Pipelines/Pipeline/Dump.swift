@@ -3,18 +3,22 @@ import IO
 /// What a dump in flight needs in memory that does not move: its request, and what is constant in its rows. An element of the pool
 /// `dumps`.
 struct DumpMemory: ~Copyable {
-  /// `DumpRequest.byteCount` bytes, read by the kernel until the send has completed.
+  /// As long as the longest request, read by the kernel until the send has completed.
   let request: UnsafeMutableRawBufferPointer
+  /// Of the filter, in the dump's namespace.
+  let bindings: UnsafeMutablePointer<UInt64>
   /// The constant part of the rows, one region for each encoding, each with its own room.
   let prefixes: UnsafeMutableRawBufferPointer
 
-  init(requestBytes: Int, prefixBytes: Int) {
+  init(requestBytes: Int, bindings: Int, prefixBytes: Int) {
+    self.bindings = .allocate(capacity: bindings)
     request = .allocate(byteCount: requestBytes, alignment: 8)
     prefixes = .allocate(byteCount: prefixBytes, alignment: 8)
   }
 
   deinit {
     request.deallocate()
+    bindings.deallocate()
     prefixes.deallocate()
   }
 }
@@ -41,6 +45,8 @@ struct Dump: ~Copyable {
   var fill: FillClock
   /// A request is to be sent as soon as may be.
   var isWaiting = true
+  /// The last request was sent without the filter's program, which had been refused.
+  var isRepeated = false
   /// The send has not completed yet.
   var isSending = false
   /// The receive that is armed; nil while none is: before the first, after it ran out of buffers, after its last completion.

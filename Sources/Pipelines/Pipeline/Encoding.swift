@@ -94,11 +94,11 @@ final class Encoding {
   /// - Returns: how the datagram ended, or nil when no batch is free and the rest has to wait.
   func encode(
     _ datagram: UnsafeRawBufferPointer, sequence: UInt32, timestamp: Int64, memory: UnsafeMutableRawBufferPointer,
-    pool: borrowing BatchPool, now: Int64, tally: inout RowTally
+    bindings: UnsafePointer<UInt64>, pool: borrowing BatchPool, now: Int64, tally: inout RowTally
   ) -> TranscodeStop? {
     let prefix = prefix(in: memory)
     while ensureOpen(pool) {
-      let stop = fill(datagram, sequence, timestamp, prefix, &tally)
+      let stop = fill(datagram, sequence, timestamp, prefix, bindings, &tally)
       if firstRowAt == nil, openRows > 0 { firstRowAt = now }
       guard case .batchFull = stop else {
         isThrough = true
@@ -112,7 +112,7 @@ final class Encoding {
 
   private func fill(
     _ datagram: UnsafeRawBufferPointer, _ sequence: UInt32, _ timestamp: Int64, _ prefix: UnsafeRawBufferPointer,
-    _ tally: inout RowTally
+    _ bindings: UnsafePointer<UInt64>, _ tally: inout RowTally
   ) -> TranscodeStop {
     guard var lease = open.take() else { return .batchFull }
     func fill(_ batch: inout Batch) -> TranscodeStop {
@@ -121,7 +121,8 @@ final class Encoding {
       defer { (batch.end, batch.rows) = (end, rows) }
       return encoder.transcode(
         datagram, position: &position, sequence: sequence, selection: selection, timestamp: timestamp, prefix: prefix,
-        into: UnsafeMutableRawBufferPointer(rebasing: batch.memory[..<byteLimit]), end: &end, rows: &rows,
+        bindings: bindings, into: UnsafeMutableRawBufferPointer(rebasing: batch.memory[..<byteLimit]), end: &end,
+        rows: &rows,
         rowLimit: rowLimit, marks: marksRows ? UnsafeMutableRawPointer(batch.marks.baseAddress) : nil, tally: &tally)
     }
     let stop = fill(&lease.value)

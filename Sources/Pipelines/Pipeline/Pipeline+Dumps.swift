@@ -57,6 +57,7 @@ extension Pipeline {
     for encoding in encodings {
       encoding.writePrefix(of: table.identities[namespace], poll: poll, into: memory.value.prefixes)
     }
+    plan.lookup.bind(in: socket, into: memory.value.bindings)
     let dump = Dump(
       memory: memory, namespace: namespace, socket: socket, walk: walk, present: present,
       clock: DumpClock(now: now, held: hold.held(now: now)))
@@ -99,12 +100,12 @@ extension Pipeline {
     sequence &+= 1
     dump.pointee.sequence = sequence
     dump.pointee.isWaiting = false
-    let request = dump.pointee.memory.value.request
-    DumpRequest.encode(
-      sequence: sequence, states: states(of: dump.pointee.walk), extensions: plan.attributes.requestExtensions,
-      into: request)
+    let memory = dump.pointee.memory.value.request
+    let length = request(for: dump.pointee.walk).encode(
+      sequence: sequence, bindings: dump.pointee.memory.value.bindings, into: memory)
+    let request = UnsafeRawBufferPointer(rebasing: memory[..<length])
     dump.pointee.fill = FillClock(sentAt: wallClockNanoseconds())
-    if port.send(dump.pointee.socket.raw, UnsafeRawBufferPointer(request), owner: UInt32(slot)) == nil {
+    if port.send(dump.pointee.socket.raw, request, owner: UInt32(slot)) == nil {
       endDump(slot, .failed(SystemError("send", errno: EAGAIN)))
     } else {
       dump.pointee.isSending = true
@@ -113,16 +114,18 @@ extension Pipeline {
     }
   }
 
-  private func states(of walk: Walk) -> SocketStates {
-    let states = plan.selection.states
+  private func request(for walk: Walk) -> DumpRequest {
+    let (states, extensions) = (plan.selection.states, plan.attributes.requestExtensions)
     return switch walk {
-    case .none: []
-    // Also where they are not wanted: they have to be counted.
-    case .listeners: .listen
-    case .rest: states.subtracting(.listen)
-    case .full: states
+    // All of them, also those that are not wanted: they have to be counted.
+    case .none, .listeners: DumpRequest(states: .listen, extensions: extensions)
+    case .rest: DumpRequest(states: states.subtracting(.listen), extensions: extensions, filter: kernelFilter)
+    case .full: DumpRequest(states: states, extensions: extensions, filter: kernelFilter)
     }
   }
+
+  /// What the kernel leaves out of walks of all tables.
+  private var kernelFilter: KernelFilter { isFilterRefused ? KernelFilter() : plan.kernelFilter }
 
   private func armReceive(_ slot: Int, _ dump: UnsafeMutablePointer<Dump>) {
     dump.pointee.receive = port.receive(dump.pointee.socket.raw, owner: UInt32(slot))
@@ -185,24 +188,53 @@ extension Pipeline {
       memory[namespace].listeners = dump.pointee.listening
       guard isAll(dump) else {
         dump.pointee.walk = .rest
-        dump.pointee.isWaiting = true
-        waitingDumps += 1
-        isDue = true
+        askAgain(dump)
         return
       }
       counters.walks.listeners += 1
-    case .rest: counters.walks.full += 1
+    case .rest: counters.walks.countTables(kernelFilter)
     case .full:
-      // Where listeners are not asked for, how many there are is found out anew after each full walk that was due.
-      if plan.selection.states.contains(.listen) {
+      if plan.selection.states.contains(.listen), kernelFilter.isEmpty {
         memory[namespace].listeners = dump.pointee.listening
       } else if plan.walks.isFullWalkDue(memory[namespace], poll: poll.sequence) {
+        // Not all of them were reported: how many there are is to be found out anew.
         memory[namespace].listeners = nil
       }
       memory[namespace].hasBeenWalked = true
-      if plan.selection.states == .listen { counters.walks.listeners += 1 } else { counters.walks.full += 1 }
+      if plan.selection.states == .listen {
+        counters.walks.listeners += 1
+      } else {
+        counters.walks.countTables(kernelFilter)
+      }
     }
     endDump(slot, .complete)
+  }
+
+  /// Sends another request for the same dump, when it is its turn.
+  private func askAgain(_ dump: UnsafeMutablePointer<Dump>) {
+    dump.pointee.isWaiting = true
+    waitingDumps += 1
+    isDue = true
+  }
+
+  /// The kernel does not take a request. If that may be for the filter's sake (an operation that it does not know, a right that is
+  /// missing for marks), it is asked without, and the filter is evaluated in user space alone from then on.
+  func requestRefused(_ slot: Int, errno: Int32) {
+    guard let dump = dumps[slot], dump.pointee.end == nil else { return }
+    guard errno == EINVAL || errno == EPERM, dump.pointee.walk != .listeners, dump.pointee.reported == 0,
+      !plan.kernelFilter.program.isEmpty, !dump.pointee.isRepeated
+    else {
+      endDump(slot, .refused(SystemError("sock_diag request", errno: errno)))
+      return
+    }
+    if !isFilterRefused {
+      log.notice(
+        "the kernel does not take the program of `filter` (\(SystemError("sock_diag request", errno: errno))); it is evaluated here"
+      )
+    }
+    isFilterRefused = true
+    dump.pointee.isRepeated = true
+    askAgain(dump)
   }
 
   /// The listeners that were read are all sockets there are.

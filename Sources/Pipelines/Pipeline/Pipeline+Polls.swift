@@ -123,7 +123,7 @@ extension Pipeline {
         "sampled_out": "\(rows.sampledOut - rowsBefore.sampledOut)",
         "encoded": "\(rows.encoded - rowsBefore.encoded)", "us": "\(duration / 1_000)",
         "none": "\(walks.none - walksBefore.none)", "listeners": "\(walks.listeners - walksBefore.listeners)",
-        "full": "\(walks.full - walksBefore.full)",
+        "full": "\(walks.tables - walksBefore.tables)",
       ])
   }
 }

@@ -55,7 +55,8 @@ extension Pipeline {
   ) -> TranscodeStop? {
     encoding.encode(
       datagram.buffer.bytes, sequence: dump.pointee.sequence, timestamp: datagram.timestamp,
-      memory: dump.pointee.memory.value.prefixes, pool: batchPool, now: MonotonicTime.now().nanoseconds, tally: &tally)
+      memory: dump.pointee.memory.value.prefixes, bindings: dump.pointee.memory.value.bindings, pool: batchPool,
+      now: MonotonicTime.now().nanoseconds, tally: &tally)
   }
 
   private func datagramDone(_ slot: Int, _ stop: TranscodeStop?) {
@@ -65,7 +66,7 @@ extension Pipeline {
     case .none, .datagramEnd, .batchFull: break
     case .dumpDone(0): walkEnded(slot)
     case .dumpDone(let errno): endDump(slot, .refused(SystemError("sock_diag dump", errno: errno)))
-    case .dumpError(let errno): endDump(slot, .refused(SystemError("sock_diag request", errno: errno)))
+    case .dumpError(let errno): requestRefused(slot, errno: errno)
     case .malformed: endDump(slot, .malformed)
     }
     freeIfDone(slot)

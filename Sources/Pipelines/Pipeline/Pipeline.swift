@@ -78,6 +78,8 @@ final class Pipeline {
   var sequence: UInt32 = 0
   /// Requests that the kernel has not taken yet.
   var sending = 0
+  /// The kernel does not take the filter's program.
+  var isFilterRefused = false
   /// Dumps that have to walk once more.
   var waitingDumps = 0
   /// Some dump has no receive armed: it ran out of buffers.
@@ -129,7 +131,8 @@ final class Pipeline {
   private static func makeDumpPool(_ plan: PipelinePlan, _ encodings: [Encoding]) -> Pool<DumpMemory> {
     let prefixBytes = prefixBytes(encodings)
     return Pool(count: plan.recvBatch) { _ in
-      DumpMemory(requestBytes: DumpRequest.byteCount, prefixBytes: prefixBytes)
+      DumpMemory(
+        requestBytes: DumpRequest.mostBytes(plan.kernelFilter), bindings: plan.lookup.count, prefixBytes: prefixBytes)
     }
   }
 
@@ -249,11 +252,14 @@ final class Pipeline {
     if new.plan.namespaces != plan.namespaces || new.plan.otherNamespaces != plan.otherNamespaces {
       choice = NamespaceChoice(selection: new.plan.namespaces, others: new.plan.otherNamespaces)
     }
-    let prefixBytes = Pipeline.prefixBytes(encodings)
+    let (prefixBytes, filter) = (Pipeline.prefixBytes(encodings), plan.selection.filter)
     plan = new.plan
     encodings = new.encodings
+    isFilterRefused = false
     if let pool = new.batchPool.take() { batchPool = pool }
-    if Pipeline.prefixBytes(encodings) > prefixBytes { dumpPool = Pipeline.makeDumpPool(plan, encodings) }
+    if Pipeline.prefixBytes(encodings) > prefixBytes || plan.selection.filter != filter {
+      dumpPool = Pipeline.makeDumpPool(plan, encodings)
+    }
     for (sink, part) in zip(sinks, plan.sinks) { encodings[part.encoding].attach(sink) }
     applySinkSettings(of: plan)
   }

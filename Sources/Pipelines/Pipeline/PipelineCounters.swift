@@ -132,13 +132,24 @@ public struct WalkCounts: Sendable, Equatable {
   public var none: UInt64 = 0
   /// By a walk of the table of listeners: nothing else was in use.
   public var listeners: UInt64 = 0
+  /// By a walk of all tables of which the kernel reported one port alone.
+  public var exact: UInt64 = 0
+  /// By a walk of all tables of which the kernel reported what its program let through.
+  public var filtered: UInt64 = 0
   /// By a walk of all tables.
   public var full: UInt64 = 0
 
-  mutating func add(_ other: WalkCounts) {
-    none += other.none
-    listeners += other.listeners
-    full += other.full
+  /// Those of all tables.
+  public var tables: UInt64 { exact + filtered + full }
+
+  mutating func countTables(_ filter: KernelFilter) {
+    if !filter.program.isEmpty {
+      filtered += 1
+    } else if !filter.isEmpty {
+      exact += 1
+    } else {
+      full += 1
+    }
   }
 }
 

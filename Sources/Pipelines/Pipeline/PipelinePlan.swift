@@ -28,6 +28,10 @@ struct PipelinePlan: Sendable {
   let attributes: AttributeSelection
   let selection: RowSelection
   let walks: WalkChoice
+  /// What of the filter the kernel evaluates; nothing, if it is not to.
+  let kernelFilter: KernelFilter
+  private let usesKernelFilter: Bool
+  let lookup: FilterLookup
   let namespaces: NamespaceSelection
   /// Those of the other pipelines, for `rest`.
   let otherNamespaces: [NamespaceSelection]
@@ -76,9 +80,10 @@ struct PipelinePlan: Sendable {
   ///   - host: what rows say of this host; its name spreads polls over a fleet.
   ///   - pipelines: all enabled ones, for `rest`.
   ///   - dataDir: where queues may spill; nil: nowhere.
+  ///   - cgroupRoot: where control groups are mounted.
   init(
     _ settings: PipelineSettings, among pipelines: [PipelineSettings] = [], host: HostIdentity, dataDir: String? = nil,
-    _ options: RunOptions
+    cgroupRoot: String = "/sys/fs/cgroup", _ options: RunOptions
   ) {
     self.host = host
     name = settings.name
@@ -105,6 +110,9 @@ struct PipelinePlan: Sendable {
       states: SocketStates(settings.filter.keptStates), filter: RowFilter(settings.filter),
       sampleEvery: UInt32(settings.sampleEvery), attributes: attributes)
     walks = WalkChoice(settings.reader, states: selection.states)
+    usesKernelFilter = settings.reader.shortcuts.contains(.filter)
+    kernelFilter = usesKernelFilter ? KernelFilter(selection.filter, states: selection.states) : KernelFilter()
+    lookup = FilterLookup(selection.filter, cgroupRoot: cgroupRoot)
     namespaces = settings.namespaces
     otherNamespaces = pipelines.filter { $0.name != settings.name }.map(\.namespaces)
     identity = PipelineIdentity(
@@ -131,6 +139,15 @@ struct PipelinePlan: Sendable {
   /// Operations in flight at once: a send and a receive for each dump, what each sink needs, and timers (one armed, one that is
   /// being cancelled for it, with room for the completion of a third).
   var operations: Int { 2 * recvBatch + sinks.reduce(0) { $0 + $1.operations } + 3 }
+
+  var filterExplanation: FilterExplanation {
+    let filter = selection.filter
+    let program = kernelFilter.program.listing(names: (filter?.interfaceNames ?? []) + (filter?.cgroupPaths ?? []))
+    return FilterExplanation(
+      pipeline: name, states: selection.states.rawValue, stateNames: selection.states.names,
+      sourcePort: kernelFilter.sourcePort, destinationPort: kernelFilter.destinationPort, program: program,
+      inUserSpace: usesKernelFilter ? kernelFilter.leftOut : filter?.keys ?? [])
+  }
 
   /// It must not run while some destination is not there.
   var requiresHealth: Bool { sinks.contains { $0.healthcheck == .require } }
@@ -255,7 +272,7 @@ extension WalkChoice {
 }
 
 extension RowFilter {
-  /// Nil if nothing is asked of addresses and ports.
+  /// Nil if nothing is asked but states.
   convenience init?(_ settings: FilterSettings) {
     self.init(keep: Terms(settings.terms), drop: Terms(settings.not.terms))
   }
@@ -268,6 +285,19 @@ extension RowFilter.Terms {
     destinations = terms.destination.map { RowFilter.Prefix(bytes: $0.address.bytes, length: $0.length) }
     sourcePorts = terms.sourcePort.map { $0.lower...$0.upper }
     destinationPorts = terms.destinationPort.map { $0.lower...$0.upper }
+    marks = terms.mark.map { RowFilter.Mark(value: $0.value, mask: $0.mask) }
+    interfaces = terms.interface.map { interface in
+      switch interface {
+      case .index(let index): .known(UInt64(index))
+      case .name(let name): .named(name)
+      }
+    }
+    cgroups = terms.cgroup.map { group in
+      switch group {
+      case .number(let number): .known(number)
+      case .path(let path): .named(path)
+      }
+    }
   }
 }
 

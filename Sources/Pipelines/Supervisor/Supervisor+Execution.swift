@@ -28,7 +28,7 @@ extension Supervisor {
         name: pipeline.name, loop: admission.assignment[pipeline.name] ?? 0,
         plan: PipelinePlan(
           pipeline.withSinks(inOrderOf: kept?.plan), among: settings.pipelines, host: next.host,
-          dataDir: settings.global.dataDir, options),
+          dataDir: settings.global.dataDir, cgroupRoot: settings.global.paths.cgroup, options),
         board: kept?.board ?? PipelineBoard(name: pipeline.name, sinks: pipeline.sinks.map(\.name)),
         generation: action == .keep ? present?.generation ?? next.generation : next.generation)
     }

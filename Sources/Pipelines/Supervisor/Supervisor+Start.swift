@@ -144,6 +144,13 @@ extension Supervisor {
     Admission(settings, on: .current(), .pipelines).admit()
   }
 
+  /// What becomes of the pipelines' filters.
+  public static func explainFilters(_ settings: Settings) -> [FilterExplanation] {
+    settings.pipelines.map { pipeline in
+      PipelinePlan(pipeline, host: HostIdentity(), RunOptions(version: "")).filterExplanation
+    }
+  }
+
   /// Finds what makes a valid configuration impossible to run anywhere. Starts and opens nothing.
   public static func check(_ settings: Settings) throws(StartError) {
     for pipeline in settings.pipelines {

@@ -25,6 +25,8 @@ struct NetlinkWalk {
   let states: UInt32
   /// Addresses and ports to keep; nil keeps all. Valid as long as the selection that the walk was made with.
   let filter: UnsafePointer<FilterProgram>?
+  /// The filter's bindings.
+  let bindings: UnsafePointer<UInt64>?
   let sampleEvery: UInt64
   /// Attributes to keep, as bits.
   let attributes: UInt32
@@ -32,8 +34,10 @@ struct NetlinkWalk {
   private var nextPosition: Int
 
   init(
-    datagram: UnsafeRawBufferPointer, position: Int, sequence: UInt32, selection: RowSelection, attributes: UInt32
+    datagram: UnsafeRawBufferPointer, position: Int, sequence: UInt32, selection: RowSelection,
+    bindings: UnsafePointer<UInt64>?, attributes: UInt32
   ) {
+    self.bindings = bindings
     self.datagram = datagram
     self.position = max(0, position)
     self.sequence = sequence
@@ -69,7 +73,9 @@ struct NetlinkWalk {
         guard payloadLength >= NetlinkSize.socketMessage else { return .stop(.malformed(.socketMessage)) }
         let family = payload.load(as: UInt8.self)
         guard family == 2 || family == 10 else { return .stop(.malformed(.addressFamily)) }
-        if isWanted(payload, &tally) { return .socket(SocketMessage(payload: payload, length: payloadLength)) }
+        if isWanted(payload, payloadLength, &tally) {
+          return .socket(SocketMessage(payload: payload, length: payloadLength))
+        }
       } else if let stop = control(type, payload, payloadLength, &tally) {
         return .stop(stop)
       }
@@ -80,14 +86,14 @@ struct NetlinkWalk {
 
   /// Applies the filter and the sampling.
   @inline(__always)
-  private func isWanted(_ payload: UnsafeRawPointer, _ tally: inout RowTally) -> Bool {
+  private func isWanted(_ payload: UnsafeRawPointer, _ length: Int, _ tally: inout RowTally) -> Bool {
     let state = payload.load(fromByteOffset: 1, as: UInt8.self)
     guard state < 32, states & 1 &<< UInt32(truncatingIfNeeded: state) != 0 else {
       tally.filtered &+= 1
       countReported(state, &tally)
       return false
     }
-    if let filter, !keeps(filter, payload) {
+    if let filter, !keeps(filter, payload, length) {
       tally.filtered &+= 1
       countReported(state, &tally)
       return false
@@ -112,8 +118,8 @@ struct NetlinkWalk {
 
   /// Apart, so that code without a filter stays short.
   @inline(never)
-  private func keeps(_ filter: UnsafePointer<FilterProgram>, _ payload: UnsafeRawPointer) -> Bool {
-    filter.pointee.keeps(payload)
+  private func keeps(_ filter: UnsafePointer<FilterProgram>, _ payload: UnsafeRawPointer, _ length: Int) -> Bool {
+    filter.pointee.keeps(payload, length: length, bindings: bindings)
   }
 
   /// A message of our dump that is no socket. Nil to go on.

@@ -186,19 +186,21 @@ public struct RecordEncoder: ~Copyable {
   ///   - sequence: `nlmsg_seq` of the dump.
   ///   - timestamp: `timestamp_ns` of its rows, ns since 1970.
   ///   - prefix: what `encodePrefix` wrote for this dump.
+  ///   - bindings: those of the selection's filter in the dump's namespace; nil if it has none.
   ///   - memory: the batch. `end` and `rows` grow with every row; `rows` never beyond `rowLimit`.
   ///   - marks: 16 bytes for each of `rowLimit` rows, 8-aligned, or nil: for each row its end (u32, bytes behind `batchHeadroom`),
   ///     four zero bytes, and the socket's cookie (u64) are written there.
   ///   - tally: grows by what became of each message.
   public mutating func transcode(
     _ datagram: UnsafeRawBufferPointer, position: inout Int, sequence: UInt32, selection: RowSelection,
-    timestamp: Int64, prefix: UnsafeRawBufferPointer, into memory: UnsafeMutableRawBufferPointer, end: inout Int,
-    rows: inout Int, rowLimit: Int, marks: UnsafeMutableRawPointer? = nil, tally: inout RowTally
+    timestamp: Int64, prefix: UnsafeRawBufferPointer, bindings: UnsafePointer<UInt64>? = nil,
+    into memory: UnsafeMutableRawBufferPointer, end: inout Int, rows: inout Int, rowLimit: Int,
+    marks: UnsafeMutableRawPointer? = nil, tally: inout RowTally
   ) -> TranscodeStop {
     guard let base = memory.baseAddress else { return .batchFull }
     var walk = NetlinkWalk(
       datagram: datagram, position: position, sequence: sequence, selection: selection,
-      attributes: selection.attributes.intersection(attributes).rawValue)
+      bindings: bindings, attributes: selection.attributes.intersection(attributes).rawValue)
     var batch = BatchTail(
       cursor: base + end, limit: base + max(end, memory.count - Self.batchTailroom - maximumRowBytes + 1), rows: rows,
       rowLimit: rowLimit, body: base + Self.batchHeadroom, marks: marks)

@@ -44,6 +44,26 @@ struct AttributeIndex: ~Copyable {
     for (length, whole) in RecordSchema.wholeInfoLengths.enumerated() { wholeFields[length] = UInt16(clamping: whole) }
   }
 
+  /// One attribute of a message that is not indexed: the first whole number of its value. Nil if it is not there.
+  ///
+  /// - Parameter message: `struct inet_diag_msg` and attributes.
+  static func find<Number: FixedWidthInteger & BitwiseCopyable>(
+    _ source: Source, in message: UnsafeRawBufferPointer, as type: Number.Type
+  ) -> Number? {
+    let header = NetlinkSize.attributeHeader
+    var at = NetlinkSize.socketMessage
+    while at + header <= message.count {
+      let size = Int(message.loadUnaligned(fromByteOffset: at, as: UInt16.self))
+      let found = message.loadUnaligned(fromByteOffset: at + 2, as: UInt16.self) & NetlinkSize.attributeTypeMask
+      if size < header || at + size > message.count { return nil }
+      if found == UInt16(source.rawValue), size >= header + MemoryLayout<Number>.size {
+        return message.loadUnaligned(fromByteOffset: at + header, as: Number.self)
+      }
+      at = (at + size + 3) & ~3
+    }
+    return nil
+  }
+
   deinit {
     scratch.deallocate()
     starts.deallocate()

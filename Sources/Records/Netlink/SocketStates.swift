@@ -27,6 +27,11 @@ public struct SocketStates: OptionSet, Sendable, Hashable {
   /// Every name a configuration may use for one state, in the kernel's spelling and order.
   public static let allNames: [String] = kernelNames[1...11].map { $0.description }
 
+  /// The names of the states in the set, as `allNames` has them.
+  public var names: [String] {
+    Self.allNames.enumerated().filter { rawValue & 1 << UInt32($0.offset + 1) != 0 }.map(\.element)
+  }
+
   /// The state or group of states called `name`: a kernel name in any case with `-` or `_`, or one that `ss` knows
   /// (`listening`, `fin-wait-1`, `closed`, and the groups `all`, `connected`, `synchronized`, `bucket`, `big`; see `ss(8)`).
   public init?(name: String) {

@@ -85,33 +85,17 @@ struct StateList {
   }
 }
 
-/// Networks separated by commas.
-struct PrefixList {
-  let prefixes: [AddressPrefix]
+/// Values separated by commas: networks, ports and the like.
+struct CommaList<Element> {
+  let elements: [Element]
 
   /// - Throws: what is wrong with which of them.
-  init(parsing argument: String) throws {
-    prefixes = try argument.split(separator: ",", omittingEmptySubsequences: false).map { part in
-      do throws(AddressPrefix.Mistake) {
-        return try AddressPrefix(String(part))
-      } catch {
-        throw ValidationError("'\(part)' \(error.reason)")
-      }
-    }
-  }
-}
-
-/// Ports and ranges of ports separated by commas.
-struct PortList {
-  let ranges: [PortRange]
-
-  /// - Throws: what is wrong with which of them.
-  init(parsing argument: String) throws {
-    ranges = try argument.split(separator: ",", omittingEmptySubsequences: false).map { part in
-      do throws(PortRange.Mistake) {
-        return try PortRange(String(part))
-      } catch {
-        throw ValidationError("'\(part)' \(error.reason)")
+  init(parsing argument: String, as element: (String) throws -> Element) throws {
+    elements = try argument.split(separator: ",", omittingEmptySubsequences: false).map { part in
+      do {
+        return try element(String(part))
+      } catch let mistake as any TextMistake {
+        throw ValidationError("'\(part)' \(mistake.reason)")
       }
     }
   }

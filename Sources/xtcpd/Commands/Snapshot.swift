@@ -35,17 +35,38 @@ struct Snapshot: ParsableCommand {
 
   @Option(
     help: "Only sockets whose local address is in one of these networks: 10.0.0.0/8,2001:db8::/32,::1.",
-    transform: PrefixList.init(parsing:))
-  var source: PrefixList?
+    transform: { try CommaList(parsing: $0, as: AddressPrefix.init(_:)) })
+  var source: CommaList<AddressPrefix>?
 
-  @Option(help: "Only sockets whose peer is in one of these networks.", transform: PrefixList.init(parsing:))
-  var destination: PrefixList?
+  @Option(
+    help: "Only sockets whose peer is in one of these networks.",
+    transform: { try CommaList(parsing: $0, as: AddressPrefix.init(_:)) })
+  var destination: CommaList<AddressPrefix>?
 
-  @Option(help: "Only sockets with one of these local ports: 443,8000-8999.", transform: PortList.init(parsing:))
-  var sourcePort: PortList?
+  @Option(
+    help: "Only sockets with one of these local ports: 443,8000-8999.",
+    transform: { try CommaList(parsing: $0, as: PortRange.init(_:)) })
+  var sourcePort: CommaList<PortRange>?
 
-  @Option(help: "Only sockets whose peer has one of these ports.", transform: PortList.init(parsing:))
-  var destinationPort: PortList?
+  @Option(
+    help: "Only sockets whose peer has one of these ports.",
+    transform: { try CommaList(parsing: $0, as: PortRange.init(_:)) })
+  var destinationPort: CommaList<PortRange>?
+
+  @Option(
+    help: "Only sockets that are bound to one of these interfaces: eth0,7.",
+    transform: { try CommaList(parsing: $0, as: InterfaceMatch.init(_:)) })
+  var interface: CommaList<InterfaceMatch>?
+
+  @Option(
+    help: "Only sockets with one of these marks: 0x10,0x100/0xff00.",
+    transform: { try CommaList(parsing: $0, as: MarkMatch.init(_:)) })
+  var mark: CommaList<MarkMatch>?
+
+  @Option(
+    help: "Only sockets made in one of these control groups (version 2): /system.slice/nginx.service.",
+    transform: { try CommaList(parsing: $0, as: CgroupMatch.init(_:)) })
+  var cgroup: CommaList<CgroupMatch>?
 
   @Option(
     name: [.short, .long], help: "Only these columns, in this order, separated by commas (table, csv, tsv).",
@@ -92,10 +113,13 @@ struct Snapshot: ParsableCommand {
     pipeline.reader.mode = mode
     pipeline.namespaces = NamespaceSelection(include: [.all])
     if let states { pipeline.filter.states = states.names }
-    pipeline.filter.terms.source = source?.prefixes ?? []
-    pipeline.filter.terms.destination = destination?.prefixes ?? []
-    pipeline.filter.terms.sourcePort = sourcePort?.ranges ?? []
-    pipeline.filter.terms.destinationPort = destinationPort?.ranges ?? []
+    pipeline.filter.terms.source = source?.elements ?? []
+    pipeline.filter.terms.destination = destination?.elements ?? []
+    pipeline.filter.terms.sourcePort = sourcePort?.elements ?? []
+    pipeline.filter.terms.destinationPort = destinationPort?.elements ?? []
+    pipeline.filter.terms.interface = interface?.elements ?? []
+    pipeline.filter.terms.mark = mark?.elements ?? []
+    pipeline.filter.terms.cgroup = cgroup?.elements ?? []
     var sink = SinkSettings(name: "stdout", kind: .stdout, columns: columns?.names)
     if case .record(let name) = output { sink.format = name }
     // Nothing that is merely slow to be taken is dropped; what is refused is not waited for.

@@ -58,11 +58,13 @@ extension MetricsText {
     .pipeline(
       "xtcpd_walks_total", .counter, by: ["kind"],
       "Reads of one namespace, by what the kernel walked: none: no socket was in use; listeners: their table, which held all "
-        + "there were; full: all tables."
+        + "there were; all tables: exact: for one port; filtered: with a program; full."
     ) { pipeline, label, out in
       let walks = pipeline.totals.counters.walks
       out.sample(label + [("kind", "none")], walks.none)
       out.sample(label + [("kind", "listeners")], walks.listeners)
+      out.sample(label + [("kind", "exact")], walks.exact)
+      out.sample(label + [("kind", "filtered")], walks.filtered)
       out.sample(label + [("kind", "full")], walks.full)
     },
     .pipeline("xtcpd_pool_in_use", .gauge, by: ["pool"], "Elements of a pool that are lent out.") {

@@ -14,6 +14,8 @@ struct Harness {
   var pipeline = PipelineIdentity(name: "main", label: "edge", tag: "t", sampleEvery: 1)
   var namespace = NamespaceIdentity(name: "host", inode: 4_026_531_840, cookie: 77)
   var selection = RowSelection(states: SocketStates(rawValue: .max), attributes: .all)
+  /// Of the selection's filter.
+  var bindings: [UInt64] = []
   var rowLimit = Int.max
   var batchBytes = 1 << 20
   var timestamp: Int64 = 1_700_000_000_123_456_789
@@ -72,10 +74,12 @@ struct Harness {
       room.copyBytes(from: datagram.bytes)
       var position = 0
       while true {
-        let stop = encoder.transcode(
-          UnsafeRawBufferPointer(room), position: &position, sequence: datagram.sequence, selection: selection,
-          timestamp: timestamp, prefix: prefix, into: memory, end: &end, rows: &rows, rowLimit: rowLimit,
-          tally: &output.tally)
+        let stop = bindings.withUnsafeBufferPointer { bindings in
+          encoder.transcode(
+            UnsafeRawBufferPointer(room), position: &position, sequence: datagram.sequence, selection: selection,
+            timestamp: timestamp, prefix: prefix, bindings: bindings.baseAddress, into: memory, end: &end, rows: &rows,
+            rowLimit: rowLimit, tally: &output.tally)
+        }
         output.stops.append(stop)
         guard case .batchFull = stop, rows > 0 else { break }
         ship()
@@ -128,12 +132,12 @@ struct Message {
   static func socket(
     family: UInt8 = 2, state: UInt8 = 1, source: [UInt8] = [192, 0, 2, 1], destination: [UInt8] = [198, 51, 100, 7],
     sourcePort: UInt16 = 443, destinationPort: UInt16 = 51_234, cookie: UInt64 = 0x1234_5678_9abc_def0,
-    sequence: UInt32 = 7, type: UInt16 = 18, attributes: [[UInt8]] = []
+    interface: UInt32 = 9, sequence: UInt32 = 7, type: UInt16 = 18, attributes: [[UInt8]] = []
   ) -> Message {
     func padded(_ address: [UInt8]) -> [UInt8] { address + [UInt8](repeating: 0, count: 16 - address.count) }
     var bytes: [UInt8] = [family, state, 2, 3] + big(sourcePort) + big(destinationPort)
     bytes += padded(source) + padded(destination)
-    bytes += little(UInt32(9)) + little(cookie)
+    bytes += little(interface) + little(cookie)
     for value in [1000, 11, 12, 1001, 54321] as [UInt32] { bytes += little(value) }
     for attribute in attributes {
       bytes += attribute
