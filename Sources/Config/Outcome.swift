@@ -49,16 +49,17 @@ public struct Outcome: Sendable {
   /// The verdict as one JSON object on one line, for programs.
   public var json: String { json(filters: nil) }
 
-  /// The same with what becomes of filters.
-  public func json(filters: [FilterExplanation]?) -> String {
-    JSONValue.object(
-      [
-        .init("valid", .boolean(settings != nil && errors.isEmpty)),
-        .init("hash", closure.map { .string($0.hash) } ?? .null),
-        .init("pipelines", .strings(settings?.pipelines.map(\.name) ?? [])),
-        .init("diagnostics", .array(diagnostics.map(\.json))),
-      ] + (filters.map { [.init("filters", .array($0.map(\.json)))] } ?? [])
-    ).line
+  /// The same with what becomes of filters, and what could be done about this host (empty: nothing).
+  public func json(filters: [FilterExplanation]?, advice: String? = nil) -> String {
+    var members: [JSONValue.Member] = [
+      .init("valid", .boolean(settings != nil && errors.isEmpty)),
+      .init("hash", closure.map { .string($0.hash) } ?? .null),
+      .init("pipelines", .strings(settings?.pipelines.map(\.name) ?? [])),
+      .init("diagnostics", .array(diagnostics.map(\.json))),
+    ]
+    if let filters { members.append(.init("filters", .array(filters.map(\.json)))) }
+    if let advice { members.append(.init("host", .string(advice))) }
+    return JSONValue.object(members).line
   }
 }
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Config
+import IO
 import Pipelines
 
 /// `xtcpd check`: every error of a configuration, without root, network or side effects.
@@ -34,6 +35,12 @@ struct Check: ParsableCommand {
   @Flag(help: "Show what of each pipeline's filter the kernel evaluates: states, ports, and the compiled program.")
   var explain = false
 
+  @Flag(
+    help: ArgumentHelp(
+      "Also look at this host, and say what could be done about it to have its sockets read at less cost. Enters every network "
+        + "namespace for a moment, which needs root."))
+  var host = false
+
   func run() throws {
     let capacity = try machine.capacity()
     var outcome = source.read(unresolved: unresolved)
@@ -49,11 +56,24 @@ struct Check: ParsableCommand {
       }
     }
     let filters = explain ? outcome.settings.map(Supervisor.explainFilters) : nil
+    let advice = host ? outcome.settings.map(adviseOnHost) : nil
     switch format {
-    case .json: print(outcome.json(filters: filters))
-    case .text: report(outcome, admission, filters ?? [])
+    case .json: print(outcome.json(filters: filters, advice: advice))
+    case .text:
+      report(outcome, admission, filters ?? [])
+      if let advice { print("host: \(advice.isEmpty ? "nothing to be said" : advice)") }
     }
     guard outcome.settings != nil, outcome.errors.isEmpty else { throw ExitCode.invalidConfiguration }
+  }
+
+  private func adviseOnHost(_ settings: Settings) -> String {
+    do throws(SystemError) {
+      let advice = try HostAdvice.ofThisHost(settings.global)
+      let denied = advice.denied > 0 ? "\(advice.denied) network namespaces may not be entered; run as root" : ""
+      return [advice.isWorthIt ? advice.text : "", denied].filter { !$0.isEmpty }.joined(separator: "; ")
+    } catch {
+      return "this host cannot be looked at: \(error)"
+    }
   }
 
   private func report(_ outcome: Outcome, _ admission: AdmissionResult?, _ filters: [FilterExplanation]) {

@@ -102,6 +102,17 @@ public struct NamespaceDoor: ~Copyable {
     }
   }
 
+  /// The same, and whether its connections are in a hash that is shared with other namespaces.
+  public func readSharing(_ namespace: Namespace) throws(EntryError) -> (sockstat: Sockstat, sharesHash: Bool) {
+    try visit(namespace) { () throws(EntryError) -> (sockstat: Sockstat, sharesHash: Bool) in
+      do throws(SystemError) {
+        return (try Sockstat.read(), try Sockstat.sharesHash())
+      } catch {
+        throw EntryError.failed(error.operation, errno: error.errno, context: namespace.name)
+      }
+    }
+  }
+
   // MARK: In and out
 
   /// Runs `body` inside the namespace and returns home in every case.

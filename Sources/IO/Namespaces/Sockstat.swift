@@ -32,6 +32,19 @@ public struct Sockstat: Equatable, Sendable {
     return counts
   }
 
+  /// Whether the calling thread's namespace has its connections in the hash of the namespace that was there first:
+  /// `net.ipv4.tcp_ehash_entries` is negative then (Documentation/networking/ip-sysctl.rst). Before Linux 6.1 there is no such
+  /// number, and no other hash.
+  static func sharesHash() throws(SystemError) -> Bool {
+    var isShared = true
+    do throws(SystemError) {
+      try Self.read("/proc/sys/net/ipv4/tcp_ehash_entries") { bytes in isShared = bytes.first == UInt8(ascii: "-") }
+    } catch  where error.errno == ENOENT {
+      // Older.
+    }
+    return isShared
+  }
+
   private static func read(_ path: StaticString, _ body: (UnsafeRawBufferPointer) -> Void) throws(SystemError) {
     let raw = path.utf8Start.withMemoryRebound(to: CChar.self, capacity: path.utf8CodeUnitCount + 1) {
       open($0, O_RDONLY | O_CLOEXEC)

@@ -78,6 +78,11 @@ public final class NamespaceScout {
     while scope != nil || pacer.deadline <= now { if !advance(steps: .max, now: now) { return } }
   }
 
+  /// What could be done about this host, by the namespaces found so far.
+  func examineHost() throws(SystemError) -> HostAdvice {
+    try HostAdvice.examine(board.table.namespaces, through: door)
+  }
+
   /// Does what is due, for about a millisecond. Call it at the time that it returned, and after the board's wake-up.
   ///
   /// - Returns: when there is more to do, on the monotonic clock; `now` if there is at once. Nil: never again (`failure`).

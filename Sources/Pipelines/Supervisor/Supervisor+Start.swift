@@ -92,9 +92,17 @@ extension Supervisor {
         needs: NamespaceScout.Needs(settings.pipelines.map(\.namespaces)), log: log)
       scout.scanWhole()
       self.scout = scout
+      try adviseOnHost(scout)
     } catch {
       throw .system("looking for network namespaces: \(error)")
     }
+  }
+
+  /// Once, at the start: what could be done about the host is no matter of every day.
+  private func adviseOnHost(_ scout: NamespaceScout) throws(SystemError) {
+    guard !options.ownNamespaceOnly, options.pollLimit == nil else { return }
+    let advice = try scout.examineHost()
+    if advice.isWorthIt { log.notice("\(advice.text)") }
   }
 
   /// What cannot be looked at must not be taken over.

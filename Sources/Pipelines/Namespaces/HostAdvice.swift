@@ -1,0 +1,98 @@
+import Config
+import IO
+import Logging
+
+/// What could be done about this host to have its sockets read at less cost.
+public struct HostAdvice: Equatable, Sendable {
+  /// Namespaces that could be entered.
+  public var namespaces = 0
+  /// Those that could not.
+  public var denied = 0
+  /// Those of them whose connections are in the one hash that all share, its owner (the host's) not counted.
+  public var sharing = 0
+  /// Those that share it and have sockets: each is walked.
+  public var walked = 0
+  /// Sockets in that hash, its owner's included.
+  public var sockets: UInt64 = 0
+  /// Those of namespaces that are walked.
+  public var walkedSockets: UInt64 = 0
+  /// The most sockets that one namespace which shares it has.
+  public var largest: UInt64 = 0
+
+  public init() {}
+
+  /// What passing by one socket of another namespace costs, in nanoseconds: docs/performance.md.
+  static let passingBy: UInt64 = 100
+
+  /// CPU time that full walks of all of them spend on sockets of others, in nanoseconds: what would be saved.
+  public var waste: UInt64 {
+    let passed = UInt64(walked) &* sockets
+    return (passed > walkedSockets ? passed - walkedSockets : 0) &* Self.passingBy
+  }
+
+  /// Whether it is worth a word.
+  public var isWorthIt: Bool { walked > 1 && waste >= 1_000_000 }
+
+  /// A value for `net.ipv4.tcp_child_ehash_entries`: twice what the largest has now, a power of two, as the kernel makes it.
+  public var suggestedEntries: Int {
+    var entries = 1024
+    while entries < 1 << 24, entries < 2 * largest { entries *= 2 }
+    return entries
+  }
+
+  /// One sentence or two.
+  public var text: String {
+    let milliseconds = (waste + 500_000) / 1_000_000
+    return
+      "\(sharing) of \(namespaces) network namespaces share one hash of \(sockets) TCP sockets; full walks of the \(walked) "
+      + "that have sockets pass by those of the others, some \(milliseconds) ms of CPU for all of them. Namespaces that are made after "
+      + "`sysctl -w net.ipv4.tcp_child_ehash_entries=\(suggestedEntries)` in the namespace that makes them have a hash of their own "
+      + "(Linux 6.1 and later; \(suggestedEntries * 8 / 1024) KiB each); see docs/reading.md"
+  }
+
+  /// Looks at each namespace of a table.
+  static func examine(_ namespaces: [Namespace], through door: borrowing NamespaceDoor) throws(SystemError)
+    -> HostAdvice
+  {
+    var advice = HostAdvice()
+    for namespace in namespaces {
+      do throws(EntryError) {
+        let found = try door.readSharing(namespace)
+        advice.take(sockets: found.sockstat.total, shares: found.sharesHash, isOwner: namespace.isHost)
+      } catch {
+        switch error {
+        case .lostHome(let reason): throw reason
+        case .denied: advice.denied += 1
+        case .vanished, .replaced, .system: break
+        }
+      }
+    }
+    return advice
+  }
+
+  mutating func take(sockets count: UInt64, shares: Bool, isOwner: Bool) {
+    namespaces += 1
+    guard shares || isOwner else { return }
+    sockets += count
+    if !isOwner {
+      sharing += 1
+      largest = max(largest, count)
+    }
+    if count > 0 {
+      walked += 1
+      walkedSockets += count
+    }
+  }
+}
+
+extension HostAdvice {
+  /// Of this host, as far as it can be seen; enters every namespace for a moment.
+  public static func ofThisHost(_ settings: GlobalSettings) throws(SystemError) -> HostAdvice {
+    let scout = try NamespaceScout(
+      board: NamespaceBoard(wakeup: try Wakeup()), paths: NamespacePaths(settings.paths),
+      maxNamespaces: settings.discovery.maxNamespaces, interval: settings.discovery.interval.nanoseconds,
+      needs: NamespaceScout.Needs([]), log: Logger(label: "host") { _ in SwiftLogNoOpLogHandler() })
+    scout.scanWhole()
+    return try scout.examineHost()
+  }
+}
