@@ -1,13 +1,13 @@
 # xtcpd. Every goal installs what it needs and is missing (scripts/setup): `make run` and `make test` work on a bare
-# Debian 12 that has Swift and make. XTCPD_BINARY, FUZZ_SECONDS, SCHEDULER_SECONDS, SOCKETS, PARQUET_ROWS and
-# PARQUET_CAPTURE may be set from outside.
+# Debian 12 that has Swift and make. XTCPD_BINARY, FUZZ_SECONDS, SCHEDULER_SECONDS, SOCKETS, ONLY, PARQUET_ROWS
+# and PARQUET_CAPTURE may be set from outside.
 SHELL := /bin/bash
 
 RELEASE := .build/release/xtcpd
 BED := .build/bed
 CFLAGS := -std=gnu11 -O2 -Wall -Wextra -Werror
-BED_TOOLS := $(BED)/population $(BED)/floor $(BED)/allocations.so $(BED)/namespaces $(BED)/without-io-uring \
-	$(BED)/netlink-faults.so $(BED)/processes $(BED)/hangup-before-main.so $(BED)/under-filter
+BED_TOOLS := $(BED)/population $(BED)/floor $(BED)/naive $(BED)/allocations.so $(BED)/namespaces \
+	$(BED)/without-io-uring $(BED)/netlink-faults.so $(BED)/processes $(BED)/hangup-before-main.so $(BED)/under-filter
 # The tests' alone: it needs librdkafka, which measuring does not.
 TEST_TOOLS := $(BED_TOOLS) $(BED)/kafka-mock
 PYTEST := .venv/bin/python -m pytest -c Tests/EndToEnd/pytest.ini Tests/EndToEnd
@@ -15,6 +15,7 @@ PYTEST := .venv/bin/python -m pytest -c Tests/EndToEnd/pytest.ini Tests/EndToEnd
 FUZZ_SECONDS ?= 300
 SCHEDULER_SECONDS ?= 300
 SOCKETS ?= 100000
+ONLY ?=
 PARQUET_ROWS ?= 1000000
 PARQUET_CAPTURE ?=
 
@@ -26,7 +27,7 @@ help:
 	@echo "make test      swift test, then the end-to-end tests against the release binary (needs root)"
 	@echo "make build     build release: $(RELEASE)"
 	@echo "make lint      swift-format, shellcheck, yamllint, C warnings"
-	@echo "make bench     CPU, memory, threads and allocations: kernel floor, xtcpd, ss (SOCKETS=100000); each sink"
+	@echo "make bench     xtcpd beside the kernel alone and ss, eight ways (SOCKETS=100000, ONLY=one,many); each sink"
 	@echo "make bench-parquet  a million rows as Parquet, beside pyarrow; sums in three readers (PARQUET_ROWS=1000000)"
 	@echo "make fuzz      fuzz the netlink walk and the configuration parser (FUZZ_SECONDS=300 each)"
 	@echo "make sanitize  the unit tests under address sanitizer (release) and thread sanitizer"
@@ -66,8 +67,9 @@ lint:
 
 bench: build $(TEST_TOOLS)
 	@scripts/setup test
-	python3 Benchmarks/bench.py --sockets $(SOCKETS)
-	.venv/bin/python Benchmarks/delivery_bench.py
+	swift build -c release --product EncodeBenchmark
+	python3 Benchmarks/bench.py --sockets $(SOCKETS) $(if $(ONLY),--only $(ONLY))
+	$(if $(ONLY),,.venv/bin/python Benchmarks/delivery_bench.py)
 
 bench-parquet: build $(BED)/population
 	@scripts/setup test
@@ -89,7 +91,8 @@ clean:
 # The C tools of the test bed. They are compiled here and not by SwiftPM: the product does not need them.
 $(BED)/population: Benchmarks/population.c Benchmarks/population-sockets.c Benchmarks/population.h \
 	Benchmarks/netns-directory.h
-$(BED)/floor: Benchmarks/floor.c
+$(BED)/floor: Benchmarks/floor.c Benchmarks/diag-reader.c Benchmarks/diag-reader.h
+$(BED)/naive: Benchmarks/naive.c Benchmarks/diag-reader.c Benchmarks/diag-reader.h
 $(BED)/namespaces: Tests/EndToEnd/tools/namespaces.c Benchmarks/netns-directory.h
 $(BED)/processes: Tests/EndToEnd/tools/processes.c
 $(BED)/without-io-uring: Tests/EndToEnd/tools/without-io-uring.c

@@ -3,7 +3,7 @@
 //   LD_PRELOAD=allocations.so XTCPD_ALLOCATIONS=/path/to/file  command...
 //
 // The file is shared memory of two 64-bit numbers: calls that allocate, and bytes they asked for. A reader maps or
-// reads it at any time; bench.py reads it after every poll. A child of the command counts into the same file.
+// reads it at any time; bench.py reads it once a second. A child of the command counts into the same file.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

@@ -378,7 +378,8 @@ noreturn void run_worker(const struct plan *plan, int namespace_index, int chunk
     make_half_closed(listeners, plan->half_closed);
     make_stuffed(listeners, plan->stuffed);
     make_lossy(listeners, plan->lossy);
-    make_syn_sent(plan->syn_sent);
+    // The queue that this needs holds a connection in any case, which a plain population is not to have unasked.
+    if (plan->syn_sent || !plan->plain) make_syn_sent(plan->syn_sent);
     make_syn_received(plan->syn_received);
     make_mptcp(plan->mptcp);
     for (int i = 0; i < plan->time_wait; i++) close_to_time_wait(special_connection(listeners, i));
