@@ -12,7 +12,6 @@ struct PipelineRules {
   func check(_ problems: inout Problems) {
     checkTimeout(&problems)
     checkReceiveBuffers(&problems)
-    checkReaders(&problems)
     checkStates(&problems)
     checkSinks(&problems)
     checkBatches(&problems)
@@ -40,17 +39,6 @@ struct PipelineRules {
       "`reader.recv_batch` (\(shown("reader.recv_batch", "\(batch)"))) must not exceed `pools.receive_buffers` "
         + "(\(shown("pools.receive_buffers", "\(buffers)"))): each receive in flight needs a buffer"
         + advice(batch, buffers),
-      &problems)
-  }
-
-  /// Dumps at once are workers of the ring.
-  private func checkReaders(_ problems: inout Problems) {
-    let parallelism = settings.reader.parallelism
-    guard parallelism > 1, settings.reader.mode == .syscall else { return }
-    report(
-      ("reader.parallelism", "`reader.parallelism` is set here"), ("reader.mode", "`reader.mode` is set here"),
-      "`reader.parallelism` (\(shown("reader.parallelism", "\(parallelism)"))) needs io_uring, whose workers read the dumps beyond the first; leave it at 1 or set "
-        + "`reader.mode` to io_uring or auto",
       &problems)
   }
 

@@ -163,7 +163,8 @@ enum SettingsList {
         "`io_uring`, or `syscall` for epoll and plain calls; `auto` takes io_uring where the kernel permits it."),
       Setting(
         "reader.parallelism", \.reader.parallelism, .integer(1...64), default: "1", reload: .pipeline,
-        "Dumps at once on more than one core; each beyond the first is charged a thread."),
+        "Dumps at once on more than one core, of several namespaces or of parts of a large one; each beyond the first is a thread and "
+          + "1 MiB of buffers."),
       Setting(
         "reader.recv_batch", \.reader.recvBatch, .integer(1...4096), default: "8", reload: .pipeline,
         "Receives in flight at once, one for each namespace being dumped; at most `pools.receive_buffers`."),

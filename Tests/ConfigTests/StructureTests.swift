@@ -75,11 +75,6 @@ import Testing
         + "needs a buffer; set `pools.receive_buffers` to 65 or `reader.recv_batch` to 64 "
         + "[6:31 `pools.receive_buffers` is set here]"
     ),
-    (
-      "reader: { parallelism: 2, mode: syscall }",
-      "5:28: error: `reader.parallelism` (2) needs io_uring, whose workers read the dumps beyond the first; leave it at 1 or "
-        + "set `reader.mode` to io_uring or auto [5:37 `reader.mode` is set here]"
-    ),
     // A value that is wrong by itself is not compared.
     ("timeout: 20s\ninterval: 30", "6:15: error: `interval`: `30` has no unit; write it like 500ms, 10s or 1m30s"),
   ]) func pipelineMistakes(_ body: String, _ expected: String) {

@@ -120,7 +120,7 @@ def fixture_bound():
             process.stdout.close()
 
 
-@shows("pipeline.filter.interface", "pipeline.filter.not.interface", "pipeline.filter.mark", "pipeline.filter.not.mark")
+@shows(*[f"pipeline.filter.{key}" for key in ("interface", "not.interface", "mark", "not.mark")])
 @pytest.mark.parametrize("made,count", [
     ({"interface": "xa"}, 4), ({"interface": ["xa", "xb"]}, 8), ({"not": {"interface": "xa"}}, 8),
     ({"interface": "no-such"}, 0), ({"not": {"interface": "no-such"}}, 12), ({"interface": 0}, 4), ({"mark": 7}, 4),
@@ -128,8 +128,9 @@ def fixture_bound():
 @pytest.mark.parametrize("shortcuts", ["all", []])
 def test_interfaces_are_known_by_name_in_each_namespace(tmp_path, bound, made, count, shortcuts):
     output = tmp_path / "rows.jsonl"
-    one = {"interval": "300ms", "align": "none", "namespaces": bound, "filter": made, "reader": {"shortcuts": shortcuts},
-           "sinks": {"out": {"type": "file", "path": str(output), "format": "jsonl"}}}
+    one = {"interval": "300ms", "align": "none", "namespaces": bound, "filter": made,
+           "reader": {"shortcuts": shortcuts}, "sinks": {
+               "out": {"type": "file", "path": str(output), "format": "jsonl"}}}
     with daemon.Daemon(tmp_path, {"p": one}) as running:
         running.wait_for_polls(3, "p")
     rows = [row for row in bed.records_of(output.read_text()) if row["poll_sequence"] == 1] if output.exists() else []
@@ -174,7 +175,7 @@ def ports_left(tmp_path, held, made):
 
 
 def test_a_program_that_the_kernel_refuses_is_evaluated_here(tmp_path, still):
-    """Marks need CAP_NET_ADMIN: without, the kernel takes no program that speaks of them; nothing else is lost by it."""
+    """Marks need CAP_NET_ADMIN: without, the kernel takes no program that speaks of them; nothing is lost by that."""
     made = {"source_port": "1-65535", "not": {"mark": 5}}
     one = {"interval": "300ms", "align": "none", "namespaces": still.selection, "filter": made,
            "sinks": {"out": {"type": "blackhole"}}}
@@ -194,13 +195,15 @@ def test_what_the_kernel_is_asked_is_explained(tmp_path):
         "web": {"filter": {"states": ["established"], "destination_port": 443,
                            "not": {"destination": ["127.0.0.0/8", "::1"], "interface": "lo"}},
                 "sinks": {"out": {"type": "blackhole"}}},
-        "off": {"filter": {"source_port": [1, 3]}, "reader": {"shortcuts": []}, "sinks": {"out": {"type": "blackhole"}}},
+        "off": {"filter": {"source_port": [1, 3]}, "reader": {"shortcuts": []},
+                "sinks": {"out": {"type": "blackhole"}}},
         "all": {"sinks": {"out": {"type": "blackhole"}}}}}))
     done = bed.xtcpd("check", "--config", str(file), "--explain")
     assert done.returncode == 0, done.stderr
     text = done.stdout
     for words in ("pipeline web", "idiag_states 0x2", "idiag_dport 443", "d_cond 127.0.0.0/8", "d_cond ::1/128",
-                  "dev_cond lo", "jmp drop", "pipeline off", "source_port", "pipeline all", "nothing is left out by the kernel"):
+                  "dev_cond lo", "jmp drop", "pipeline off", "source_port", "pipeline all",
+                  "nothing is left out by the kernel"):
         assert words in text, (words, text)
     done = bed.xtcpd("check", "--config", str(file), "--explain", "--format", "json")
     explained = {entry["pipeline"]: entry for entry in json.loads(done.stdout)["filters"]}

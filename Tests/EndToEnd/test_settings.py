@@ -321,12 +321,13 @@ def test_completions_are_reaped_in_batches(tmp_path):
 
 
 @shows("pipeline.reader.parallelism")
-def test_parallel_readers_are_threads_within_the_budget(tmp_path):
+@pytest.mark.parametrize("mode", ["io_uring", "syscall"])
+def test_parallel_readers_are_threads_within_the_budget(tmp_path, mode):
     found = {}
     with bed.Population(namespaces=6, v4=1500, listeners=2) as crowd:
         for count in (1, 3):
             one = {"interval": "200ms", "align": "none", "namespaces": crowd.selection,
-                   "reader": {"mode": "io_uring", "parallelism": count}, "sinks": {"out": {"type": "blackhole"}}}
+                   "reader": {"mode": mode, "parallelism": count}, "sinks": {"out": {"type": "blackhole"}}}
             settings = {"global": {"resources": {"threads": 1 + count, "loops": 1}}}
             names, most = set(), 0
             with daemon.Daemon(tmp_path / str(count), {"p": one}, settings=settings) as running:
@@ -334,11 +335,11 @@ def test_parallel_readers_are_threads_within_the_budget(tmp_path):
                     running.check_alive()
                     now = test_settings_process.thread_names(running.process.pid)
                     most = max(most, len(now))
-                    names |= {name.partition("-")[0] + "-" + name.split("-")[1] for name in now if "-" in name}
-            found[count] = ("iou-wrk" in names, most)
-    print(f"io-wq workers seen, most threads: {found}")
-    assert not found[1][0] and found[3][0], found
-    assert found[1][1] <= 2 and found[3][1] <= 4, found
+                    names |= {name.split("-")[-1] for name in now}
+            found[count] = ({name for name in names if name.startswith("reader")}, most)
+            assert len({poll["encoded"] for poll in running.polls()}) == 1
+    print(f"readers seen, most threads: {found}")
+    assert found == {1: (set(), 2), 3: ({"reader0", "reader1"}, 4)}, found
 
 
 @shows("pipeline.timeout")

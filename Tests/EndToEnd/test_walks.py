@@ -175,3 +175,32 @@ def test_the_address_family_does_not_matter(tmp_path):
         with daemon.Daemon(tmp_path, {"p": settings(held, output, full_walk_every=1000)}) as running:
             polls = running.wait_for_polls(4, "p")
     assert all(int(poll["sockets"]) == 3 and kinds(poll)["full"] == 1 for poll in polls)
+
+
+@pytest.mark.parametrize("mode", ["io_uring", "syscall"])
+def test_a_large_namespace_is_read_in_parts_and_each_socket_once(tmp_path, mode):
+    """Beside small ones; from the third poll on by three dumps at a time."""
+    with bed.Population(namespaces=1, v4=3000, v6=1000, mapped=500, listeners=20) as large, \
+            bed.Population(namespaces=20, v4=20, listeners=2) as small:
+        both = {"include": large.selection["include"] + small.selection["include"]}
+        pipelines = {}
+        for name, count in (("one", 1), ("three", 3)):
+            pipelines[name] = {"interval": "700ms", "align": "none", "namespaces": both, "attributes": [],
+                               "reader": {"mode": mode, "parallelism": count}, "sinks": {"out": {
+                                   "type": "file", "path": str(tmp_path / f"{name}.jsonl"), "format": "jsonl"}}}
+        with daemon.Daemon(tmp_path, pipelines) as running:
+            for name in pipelines:
+                running.wait_for_polls(6, name)
+    running.check_totals()
+    rows = {name: rows_by_poll(tmp_path / f"{name}.jsonl") for name in pipelines}
+    wanted = {(row["netns_cookie"], row["inet_diag_msg_socket_cookie"]) for row in rows["one"][1]}
+    assert len(wanted) > 9000
+    for name, polls in rows.items():
+        for number in range(1, 7):
+            found = [(row["netns_cookie"], row["inet_diag_msg_socket_cookie"]) for row in polls[number]]
+            assert len(found) == len(wanted) and set(found) == wanted, (name, number, len(found), len(wanted))
+    assert all(int(poll["incomplete"]) == 0 for poll in running.polls())
+    assert [int(poll["parts"]) for poll in running.polls("three")[:6]] == [0, 0, 3, 3, 3, 3]
+    assert all(int(poll["parts"]) == 0 for poll in running.polls("one"))
+    # Each namespace counts once, in however many parts it was read.
+    assert all(sum(kinds(poll).values()) == 21 for poll in running.polls("three"))

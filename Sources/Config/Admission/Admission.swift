@@ -20,7 +20,7 @@ public struct Admission {
   ///   - present: the loop that each pipeline is on; those named here stay there if they may.
   ///   - free: pipelines of `present` that are made anew anyhow, so that they may as well be moved.
   ///   - spreads: even out the loops, though that moves pipelines.
-  ///   - workers: the kernel workers that loops have by now; a loop keeps one of each kind until it ends.
+  ///   - workers: the kernel workers that loops have by now; a loop keeps its last until it ends.
   public func admit(
     present: [String: Int] = [:], free: Set<String> = [], spreads: Bool = false, workers: [Int: LoopWorkers] = [:]
   ) -> AdmissionResult {
@@ -55,7 +55,6 @@ public struct Admission {
     judgeMemory(&result)
     judgeDescriptors(&result)
     judgeLockedMemory(&result)
-    judgeReaders(&result)
     return result
   }
 
@@ -64,9 +63,7 @@ public struct Admission {
     workers.reduce(0) { sum, entry in
       let own = demands.filter { loops[$0.pipeline] == entry.key }
       guard !own.isEmpty else { return sum }
-      let file = entry.value.file && !own.contains(where: \.needsFileWorker)
-      let reader = entry.value.reader && own.allSatisfy { $0.readers == 0 }
-      return sum + (file ? 1 : 0) + (reader ? 1 : 0)
+      return sum + (entry.value.file && !own.contains(where: \.needsFileWorker) ? 1 : 0)
     }
   }
 
@@ -140,15 +137,6 @@ public struct Admission {
       "locked memory: limit \(Units.text(bytes: limit)), needed \(needed) = rings (\(shares)); raise RLIMIT_MEMLOCK "
         + "(LimitMEMLOCK= of the unit) to \(needed) or give CAP_IPC_LOCK, or pipelines go without a ring")
   }
-
-  private func judgeReaders(_ result: inout AdmissionResult) {
-    for pipeline in settings.pipelines where pipeline.reader.parallelism > 1 && !pipeline.mayUseRing(on: capacity) {
-      result.warning(
-        nil,
-        "pipeline \(pipeline.name): `reader.parallelism` (\(pipeline.reader.parallelism)) needs io_uring, which is not to "
-          + "be had here; its dumps run one after the other")
-    }
-  }
 }
 
 extension AdmissionResult {
@@ -166,8 +154,7 @@ extension AdmissionResult {
     loops = Set(assignment.values).sorted().map { number in
       let own = demands.filter { assignment[$0.pipeline] == number }
       return LoopGrant(
-        number: number, pipelines: own.map(\.pipeline), fileWorkers: own.contains(where: \.needsFileWorker) ? 1 : 0,
-        readers: own.reduce(0) { $0 + $1.readers })
+        number: number, pipelines: own.map(\.pipeline), fileWorkers: own.contains(where: \.needsFileWorker) ? 1 : 0)
     }
     threads.loops = loops.count
     threads.fileWorkers = loops.reduce(0) { $0 + $1.fileWorkers }

@@ -28,8 +28,6 @@ public struct LoopGrant: Sendable, Equatable {
   public var pipelines: [String]
   /// The limit of io-wq's bounded workers: 1 if a pipeline has file output, else 0.
   public var fileWorkers: Int
-  /// The limit of io-wq's unbounded workers: the dumps beyond each pipeline's first.
-  public var readers: Int
 
   /// `loop0`: the thread's name.
   public var name: String { "loop\(number)" }
@@ -38,12 +36,8 @@ public struct LoopGrant: Sendable, Equatable {
 /// The kernel workers that a loop has.
 public struct LoopWorkers: Sendable, Equatable {
   public var file = false
-  public var reader = false
 
-  public init(file: Bool = false, reader: Bool = false) {
-    self.file = file
-    self.reader = reader
-  }
+  public init(file: Bool = false) { self.file = file }
 }
 
 /// Threads of the process by kind.

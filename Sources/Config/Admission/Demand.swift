@@ -48,8 +48,7 @@ public struct Demand: Sendable, Equatable {
   public init(_ pipeline: PipelineSettings, on capacity: HostCapacity, _ model: DemandModel) {
     let mayUseRing = pipeline.mayUseRing(on: capacity)
     self.pipeline = pipeline.name
-    // Readers are workers of the ring; without one a pipeline reads one dump after the other.
-    readers = mayUseRing ? max(0, pipeline.reader.parallelism - 1) : 0
+    readers = max(0, pipeline.reader.parallelism - 1)
     needsFileWorker = mayUseRing && pipeline.sinks.contains(where: \.writesFiles)
     footprint = model.footprint(pipeline, mayUseRing)
     queueReserve = pipeline.sinks.reduce(0) { $0 + pipeline.queueReserve(of: $1) }

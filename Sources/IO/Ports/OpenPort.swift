@@ -14,8 +14,6 @@ public struct PortOptions: Sendable {
   public var receiveBuffers: Int
   /// Operations in flight at once, at least 1, at most 1,048,576 (what `user_data` has room to name).
   public var operations: Int
-  /// Sends are performed by kernel workers (io-wq, IOSQE_ASYNC) in place of the submitting thread. `SyscallPort` has no workers.
-  public var offloadsSends = false
   /// Datagrams of one `sendDatagrams` that one submission takes: entries of the submission queue beside those for
   /// `operations`. More are sent in several submissions.
   public var datagrams = 0
@@ -27,8 +25,7 @@ public struct PortOptions: Sendable {
   var submissions: Int?
 
   /// Sizes outside of the bounds are moved to the nearest bound.
-  public init(receiveBuffers: Int, operations: Int, offloadsSends: Bool = false) {
-    self.offloadsSends = offloadsSends
+  public init(receiveBuffers: Int, operations: Int) {
     self.receiveBuffers = min(max(1, receiveBuffers), 32_768)
     self.operations = min(max(1, operations), OperationToken.mostOperations)
   }

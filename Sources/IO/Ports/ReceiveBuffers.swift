@@ -1,9 +1,15 @@
 internal import CLiburing
 import Glibc
 
-/// A received datagram in a buffer of the port; the buffer goes back to the port when this ends.
+/// Whose a receive buffer is.
+protocol ReceiveBufferLender: AnyObject {
+  /// The datagram in it is not needed any more.
+  func giveBack(_ index: UInt32)
+}
+
+/// A received datagram in a buffer of a port or of readers; the buffer goes back to them when this ends.
 ///
-/// It may outlive the port (it keeps the memory), but not leave the port's thread.
+/// It may outlive them (it keeps the memory), but not leave the thread that it was handed to.
 public struct ReceiveBuffer: ~Copyable {
   /// Bytes of one buffer: the kernel caps a datagram of a dump at 32 KiB (net/netlink/af_netlink.c, netlink_dump), more
   /// gains nothing.
@@ -13,17 +19,17 @@ public struct ReceiveBuffer: ~Copyable {
   public let bytes: UnsafeRawBufferPointer
   /// The datagram was longer than the buffer and its end is lost (MSG_TRUNC, recv(2)).
   public let isTruncated: Bool
-  private let pool: ReceiveBufferPool
+  private let lender: any ReceiveBufferLender
   private let index: UInt32
 
-  init(pool: ReceiveBufferPool, index: UInt32, length: Int) {
-    self.pool = pool
+  init(lender: any ReceiveBufferLender, index: UInt32, start: UnsafeMutableRawPointer?, length: Int) {
+    self.lender = lender
     self.index = index
-    bytes = pool.bytes(of: index, count: min(length, Self.capacity))
+    bytes = UnsafeRawBufferPointer(start: start, count: min(length, Self.capacity))
     isTruncated = length > Self.capacity
   }
 
-  deinit { pool.giveBack(index) }
+  deinit { lender.giveBack(index) }
 }
 
 /// The memory of all receive buffers of a port and who has them: in ring mode the kernel picks from a provided-buffer
@@ -31,7 +37,7 @@ public struct ReceiveBuffer: ~Copyable {
 ///
 /// A class, because the port and every buffer lent out keep it alive; its state is raw memory, so no exclusivity is
 /// checked.
-final class ReceiveBufferPool {
+final class ReceiveBufferPool: ReceiveBufferLender {
   private struct State {
     var free: Int
     var lent = 0
@@ -91,7 +97,7 @@ final class ReceiveBufferPool {
   func lend(_ index: UInt32, length: Int) -> ReceiveBuffer {
     state.pointee.lent += 1
     state.pointee.highWater = max(state.pointee.highWater, state.pointee.lent)
-    return ReceiveBuffer(pool: self, index: index, length: length)
+    return ReceiveBuffer(lender: self, index: index, start: address(of: index), length: length)
   }
 
   func giveBack(_ index: UInt32) {
@@ -116,10 +122,6 @@ final class ReceiveBufferPool {
 
   func address(of index: UInt32) -> UnsafeMutableRawPointer? {
     memory.baseAddress.map { $0 + Int(index) * ReceiveBuffer.capacity }
-  }
-
-  func bytes(of index: UInt32, count: Int) -> UnsafeRawBufferPointer {
-    UnsafeRawBufferPointer(start: address(of: index), count: count)
   }
 
   var gauges: PoolGauges {

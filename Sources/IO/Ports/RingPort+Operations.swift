@@ -10,7 +10,6 @@ extension RingPort {
   public func send(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, owner: UInt32) -> OperationToken? {
     start(.send, descriptor, owner: owner) { entry, _ in
       io_uring_prep_send(entry, descriptor, bytes.baseAddress, bytes.count, Self.sendFlags)
-      if offloadsSends { entry.pointee.flags |= UInt8(1 << IOSQE_ASYNC_BIT) }
     }
   }
 

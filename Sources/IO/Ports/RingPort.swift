@@ -9,7 +9,6 @@ public final class RingPort: Port {
   private static let scratchSize = 128
 
   let ring: Ring
-  let offloadsSends: Bool
   let operations: OperationTable
   private let buffers: ReceiveBufferPool
   private let scratch: UnsafeMutableBufferPointer<Ring.Event>
@@ -21,7 +20,6 @@ public final class RingPort: Port {
 
   /// Sets up the ring, its buffers and its slots on the calling thread.
   public init(_ options: PortOptions) throws(PortError) {
-    offloadsSends = options.offloadsSends
     ring = try Ring(submissions: options.ringSubmissions, completions: options.ringCompletions)
     buffers = try Self.makeBuffers(options.receiveBuffers)
     operations = OperationTable(count: options.operations)

@@ -21,9 +21,11 @@ extension PipelineFootprint {
     let marks = plan.marksRows ? plan.batchRows * MemoryLayout<RowMark>.stride : 0
     let batches = plan.batches * Self.pages(Self.pages(plan.batchBytes) + marks)
     self.init(
-      pools: port.memory + batches + Self.dumps(plan), lockedMemory: port.lockedMemory,
-      // Its way home from other namespaces, a netlink socket a dump, and what its sinks open.
-      descriptors: port.descriptors + 1 + plan.recvBatch + plan.sinks.reduce(0) { $0 + $1.descriptors })
+      pools: port.memory + batches + Self.dumps(plan) + DumpReaders.memory(count: plan.readers),
+      lockedMemory: port.lockedMemory,
+      // Its way home from other namespaces, a netlink socket a dump, the readers' wake-up, and what its sinks open.
+      descriptors: port.descriptors + 1 + plan.dumps + (plan.readers > 0 ? 1 : 0)
+        + plan.sinks.reduce(0) { $0 + $1.descriptors })
   }
 
   /// What `Pipeline` allocates for each dump in flight and for datagrams that wait to be encoded.
@@ -34,8 +36,8 @@ extension PipelineFootprint {
       + MemoryLayout<DumpMemory>.stride
       + 3 * allocation
     // The pool `dumps` has 8 bytes a slot beside the element, the table of dumps in flight 9.
-    return plan.recvBatch * (memory + 8 + MemoryLayout<Dump>.stride + 9)
-      + plan.receiveBuffers * MemoryLayout<ReceivedDatagram>.stride
+    return plan.dumps * (memory + 8 + MemoryLayout<Dump>.stride + 9)
+      + (plan.receiveBuffers + plan.readers * DumpReaders.buffersPerReader) * MemoryLayout<ReceivedDatagram>.stride
   }
 
   private static func pages(_ bytes: Int) -> Int { (bytes + 4095) / 4096 * 4096 }
@@ -44,7 +46,7 @@ extension PipelineFootprint {
 extension PipelinePlan {
   /// The sizes of its port's pools.
   var portOptions: PortOptions {
-    var options = PortOptions(receiveBuffers: receiveBuffers, operations: operations, offloadsSends: readers > 0)
+    var options = PortOptions(receiveBuffers: receiveBuffers, operations: operations)
     options.datagrams = sinks.reduce(0) { $0 + datagrams(of: $1.kind.traits) }
     return options
   }

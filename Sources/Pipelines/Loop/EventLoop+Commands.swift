@@ -29,8 +29,8 @@ extension EventLoop {
       retire(ticket, name, heir: .pipeline(ticket, heir))
     case .vacate(let ticket, let name, let plan): retire(ticket, name, heir: .later(ticket, plan))
     case .remove(let ticket, let name): retire(ticket, name, heir: .none(ticket))
-    case .limitWorkers(let files, let others):
-      workerLimits = (files, others)
+    case .limitWorkers(let files):
+      fileWorkers = files
       limitWorkers()
     case .runOn(let cpus): runOn(cpus: cpus)
     case .drainWithin(let nanoseconds): drainTimeout = nanoseconds
@@ -119,7 +119,7 @@ extension EventLoop {
     guard let ring = pipelines.lazy.compactMap({ $0.port as? RingPort }).first else { return }
     do throws(SystemError) {
       // 0 would leave the kernel's own limit, which is hundreds.
-      try ring.limitWorkers(files: UInt32(max(1, workerLimits.files)), others: UInt32(max(1, workerLimits.others)))
+      try ring.limitWorkers(files: UInt32(max(1, fileWorkers)), others: 1)
     } catch {
       log.warning("the number of io_uring's kernel threads cannot be limited: \(error)")
     }

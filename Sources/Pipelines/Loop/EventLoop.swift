@@ -26,8 +26,8 @@ final class EventLoop {
   private var ports: [UInt64: Pipeline] = [:]
   private var nextPort: UInt64 = 1
 
-  /// How many kernel workers (io-wq) the thread may have.
-  var workerLimits = (files: 0, others: 0)
+  /// How many kernel workers (io-wq) for buffered writes the thread may have.
+  var fileWorkers = 0
   /// Nanoseconds that delivering what is left may take.
   var drainTimeout: Int64
   private var isStopping = false

@@ -30,8 +30,8 @@ enum LoopCommand: Sendable {
   case vacate(Ticket, pipeline: String, for: PipelinePlan?)
   /// Poll no more, deliver what there is, let go. Answered by `switched`, then `drained`.
   case remove(Ticket, pipeline: String)
-  /// How many kernel workers (io-wq) the loop's rings may start: for files, and for everything else.
-  case limitWorkers(files: Int, others: Int)
+  /// How many kernel workers (io-wq) the loop's rings may start for buffered writes to files.
+  case limitWorkers(files: Int)
   /// How long whatever goes may take to deliver what it has, in nanoseconds.
   case drainWithin(Int64)
   /// Run on these CPUs only; none: on all that the process may use.

@@ -1,4 +1,5 @@
 import IO
+import Records
 
 /// What a dump in flight needs in memory that does not move: its request, and what is constant in its rows. An element of the pool
 /// `dumps`.
@@ -34,6 +35,10 @@ struct Dump: ~Copyable {
   let namespace: Int
   /// The netlink socket inside the namespace. It goes with the dump: an open one keeps a deleted namespace alive.
   let socket: Descriptor
+  /// Of the namespace's sockets; nil: all of them.
+  let ports: PortInterval?
+  /// It is not the first of the parts in which the namespace is read.
+  let isFurtherPart: Bool
   /// What it walks at present.
   var walk: Walk
   /// What sockstat said right before the first walk, if it was asked.
@@ -43,6 +48,9 @@ struct Dump: ~Copyable {
   let clock: DumpClock
   /// How old the datagrams are.
   var fill: FillClock
+  /// A reader performs it, or how one ended; nil: none did.
+  var isWithReader = false
+  var readerError: Int32?
   /// A request is to be sent as soon as may be.
   var isWaiting = true
   /// The last request was sent without the filter's program, which had been refused.
@@ -61,8 +69,10 @@ struct Dump: ~Copyable {
 
   init(
     memory: consuming Lease<DumpMemory>, namespace: Int, socket: consuming Descriptor, walk: Walk, present: Sockstat?,
-    clock: DumpClock
+    ports: PortInterval?, isFurtherPart: Bool, clock: DumpClock
   ) {
+    self.ports = ports
+    self.isFurtherPart = isFurtherPart
     self.memory = memory
     self.namespace = namespace
     self.socket = socket
@@ -73,10 +83,10 @@ struct Dump: ~Copyable {
   }
 
   /// Nothing refers to the dump any more.
-  var isFree: Bool { end != nil && !isSending && receive == nil && queued == 0 }
+  var isFree: Bool { end != nil && !isSending && receive == nil && queued == 0 && !isWithReader }
 
   /// A receive has to be armed as soon as there are buffers.
-  var needsReceive: Bool { end == nil && receive == nil && !isWaiting }
+  var needsReceive: Bool { end == nil && receive == nil && !isWaiting && !isWithReader }
 }
 
 /// A datagram that waits to be encoded.

@@ -11,19 +11,21 @@ extension Pipeline {
   func startDumps(now: Int64) -> Int {
     var started = continueDumps()
     var entered = 0
-    while isPolling, nextNamespace < choice.indices.count, started < quantum.size, !dumps.isFull, hasFreeReader,
-      hasRoomForRows()
-    {
+    while isPolling, nextNamespace < choice.indices.count, !dumps.isFull, hasRoomForRows() {
+      let isOffered = isForReader
+      guard isOffered || started < quantum.size && hasFreeReceiveBuffer else { break }
       if entered == Self.entriesATurn {
         isDue = true
         break
       }
       guard let memory = dumpPool.lease() else { break }
       let index = choice.indices[nextNamespace]
-      nextNamespace += 1
+      let part = nextPart
+      advance()
       entered += 1
       do throws(EntryError) {
-        if try startDump(memory, namespace: index, now: now) { started += 1 }
+        let isStarted = try startDump(memory, namespace: index, part: part, toReader: isOffered, now: now)
+        if isStarted, !isOffered { started += 1 }
       } catch {
         entryFailed(error, namespace: index)
       }
@@ -31,13 +33,28 @@ extension Pipeline {
     return started
   }
 
+  /// Whether the next dump goes to a reader: to one that has nothing to do, or, while this thread has one itself, to be next.
+  private var isForReader: Bool {
+    guard let readers else { return false }
+    return readers.isIdle || readers.hasRoom && dumps.count > readers.handedOver
+  }
+
+  /// Goes on to the next part of the namespace, or to the next namespace.
+  private func advance() {
+    nextPart += 1
+    if nextPart >= (choice.indices[nextNamespace] == sampledNamespace ? split.parts : 1) {
+      nextNamespace += 1
+      nextPart = 0
+    }
+  }
+
   /// Starts the second walk of dumps for which the first was not enough.
   private func continueDumps() -> Int {
     var started = 0
     for slot in 0..<dumps.capacity where waitingDumps > 0 && started < quantum.size {
-      guard let dump = dumps[slot], dump.pointee.isWaiting else { continue }
+      guard let dump = dumps[slot], dump.pointee.isWaiting, !dump.pointee.isWithReader else { continue }
       waitingDumps -= 1
-      send(slot, dump)
+      send(slot, dump, toReader: false)
       started += 1
     }
     return started
@@ -45,11 +62,12 @@ extension Pipeline {
 
   /// False if there is nothing to be read.
   private func startDump(
-    _ memory: consuming Lease<DumpMemory>, namespace: Int, now: Int64
+    _ memory: consuming Lease<DumpMemory>, namespace: Int, part: Int, toReader: Bool, now: Int64
   ) throws(EntryError) -> Bool {
     var walk = Walk.full
     var present: Sockstat?
-    guard let socket = try enter(namespace, &walk, &present) else {
+    let ports = namespace == sampledNamespace ? split.interval(part) : nil
+    guard let socket = try enter(namespace, isWhole: ports == nil, &walk, &present) else {
       pollEnds.count(.complete)
       counters.walks.none += 1
       return false
@@ -57,20 +75,22 @@ extension Pipeline {
     for encoding in encodings {
       encoding.writePrefix(of: table.identities[namespace], poll: poll, into: memory.value.prefixes)
     }
+    if ports != nil { pollParts += 1 }
     plan.lookup.bind(in: socket, into: memory.value.bindings)
     let dump = Dump(
-      memory: memory, namespace: namespace, socket: socket, walk: walk, present: present,
-      clock: DumpClock(now: now, held: hold.held(now: now)))
+      memory: memory, namespace: namespace, socket: socket, walk: walk, present: present, ports: ports,
+      isFurtherPart: part > 0, clock: DumpClock(now: now, held: hold.held(now: now)))
     guard let slot = dumps.insert(dump), let dump = dumps[slot] else { return false }
-    send(slot, dump)
+    send(slot, dump, toReader: toReader)
     return true
   }
 
+  /// - Parameter isWhole: one dump shall read all of it; what is read in parts is never empty.
   private func enter(
-    _ namespace: Int, _ walk: inout Walk, _ present: inout Sockstat?
+    _ namespace: Int, isWhole: Bool, _ walk: inout Walk, _ present: inout Sockstat?
   ) throws(EntryError) -> Descriptor? {
     let walks = plan.walks
-    guard walks.needsSockstat else { return try door.openDiagSocket(table.namespaces[namespace]) }
+    guard walks.needsSockstat, isWhole else { return try door.openDiagSocket(table.namespaces[namespace]) }
     let known = memory[namespace]
     return try door.openDiagSocket(table.namespaces[namespace]) { sockstat in
       present = sockstat
@@ -79,16 +99,8 @@ extension Pipeline {
     }
   }
 
-  /// A worker that would begin a dump later than now would make its rows look older than they are.
-  private var hasFreeReader: Bool { !isOffloading || sending < plan.readers }
-
-  /// Kernel workers perform the first part of each walk.
-  private var isOffloading: Bool { plan.readers > 0 && port.mode == .ioUring }
-
-  /// A datagram can be received, and its rows have batches to go to.
-  private func hasRoomForRows() -> Bool {
-    received.isEmpty && hasFreeReceiveBuffer && encodings.allSatisfy { $0.ensureOpen(batchPool) }
-  }
+  /// Rows have batches to go to.
+  private func hasRoomForRows() -> Bool { received.isEmpty && encodings.allSatisfy { $0.ensureOpen(batchPool) } }
 
   private var hasFreeReceiveBuffer: Bool {
     let gauges = port.receiveBufferGauges
@@ -96,31 +108,36 @@ extension Pipeline {
   }
 
   /// Asks for what the dump is to walk.
-  private func send(_ slot: Int, _ dump: UnsafeMutablePointer<Dump>) {
+  private func send(_ slot: Int, _ dump: UnsafeMutablePointer<Dump>, toReader: Bool) {
     sequence &+= 1
     dump.pointee.sequence = sequence
     dump.pointee.isWaiting = false
+    dump.pointee.readerError = nil
     let memory = dump.pointee.memory.value.request
-    let length = request(for: dump.pointee.walk).encode(
+    let length = request(for: dump.pointee.walk, dump.pointee.ports).encode(
       sequence: sequence, bindings: dump.pointee.memory.value.bindings, into: memory)
     let request = UnsafeRawBufferPointer(rebasing: memory[..<length])
+    if toReader, let readers {
+      dump.pointee.isWithReader = true
+      readers.perform(dump.pointee.socket, request, owner: UInt32(slot))
+      return
+    }
     dump.pointee.fill = FillClock(sentAt: wallClockNanoseconds())
     if port.send(dump.pointee.socket.raw, request, owner: UInt32(slot)) == nil {
       endDump(slot, .failed(SystemError("send", errno: EAGAIN)))
     } else {
       dump.pointee.isSending = true
-      sending += 1
       if dump.pointee.receive == nil { armReceive(slot, dump) }
     }
   }
 
-  private func request(for walk: Walk) -> DumpRequest {
+  private func request(for walk: Walk, _ ports: PortInterval?) -> DumpRequest {
     let (states, extensions) = (plan.selection.states, plan.attributes.requestExtensions)
     return switch walk {
     // All of them, also those that are not wanted: they have to be counted.
     case .none, .listeners: DumpRequest(states: .listen, extensions: extensions)
     case .rest: DumpRequest(states: states.subtracting(.listen), extensions: extensions, filter: kernelFilter)
-    case .full: DumpRequest(states: states, extensions: extensions, filter: kernelFilter)
+    case .full: DumpRequest(states: states, extensions: extensions, filter: kernelFilter, ports: ports)
     }
   }
 
@@ -149,7 +166,6 @@ extension Pipeline {
     switch completion.kind {
     case .send:
       dump.pointee.isSending = false
-      sending -= 1
       if completion.result < 0 { endDump(slot, .failed(SystemError("send", errno: -completion.result))) }
     case .receive:
       if completion.isFinal { dump.pointee.receive = nil }
@@ -164,16 +180,80 @@ extension Pipeline {
     let completedAt = completion.completedAt
     if let buffer = completion.takeBuffer() {
       let filled = dump.pointee.fill.datagramReceived(submitted: submitted, completed: completedAt)
-      if received.push(ReceivedDatagram(buffer: buffer, slot: slot, timestamp: filled)) != nil {
-        endDump(slot, .malformed)
-      } else {
-        dump.pointee.queued += 1
-      }
+      queue(buffer, of: slot, dump, filledAt: filled)
     } else if result < 0, result != -ENOBUFS, dump.pointee.end == nil {
       endDump(slot, .failed(SystemError("recv", errno: -result)))
     } else if dump.pointee.needsReceive {
       hasUnarmedReceives = true
     }
+  }
+
+  private func queue(
+    _ buffer: consuming ReceiveBuffer, of slot: Int, _ dump: UnsafeMutablePointer<Dump>, filledAt: Int64
+  ) {
+    if dump.pointee.namespace == sampledNamespace { sample(buffer.bytes) }
+    if received.push(ReceivedDatagram(buffer: buffer, slot: slot, timestamp: filledAt)) != nil {
+      endDump(slot, .malformed)
+    } else {
+      dump.pointee.queued += 1
+    }
+  }
+
+  // MARK: Readers
+
+  /// Takes in what readers have received.
+  func collectFromReaders() {
+    readers?.collect { event in
+      switch consume event {
+      case .received(let owner, let buffer, let filledAt):
+        guard let dump = dumps[Int(owner)] else { return }
+        queue(buffer, of: Int(owner), dump, filledAt: filledAt)
+      case .ended(let owner, let errno):
+        guard let dump = dumps[Int(owner)] else { return }
+        dump.pointee.isWithReader = false
+        dump.pointee.readerError = errno
+        judgeReader(Int(owner))
+      }
+    }
+    if let readers, !isWatchingReaders {
+      isWatchingReaders = port.poll(readers.pollable, .readable, owner: Owner.readers) != nil
+    }
+  }
+
+  /// A reader has let go of a dump. The end of what it received is yet to be seen, or it was not all.
+  func judgeReader(_ slot: Int) {
+    guard let dump = dumps[slot], !dump.pointee.isWithReader else { return }
+    if let errno = dump.pointee.readerError, dump.pointee.queued == 0, dump.pointee.end == nil, !dump.pointee.isWaiting
+    {
+      // Without an error the kernel had nothing more, and has not said that it is done.
+      endDump(slot, .failed(SystemError("recv", errno: errno == 0 ? EAGAIN : errno)))
+    }
+    freeIfDone(slot)
+  }
+
+  // MARK: Parts
+
+  /// Decides in which parts the namespace with the most sockets is read, by what was seen of it in the poll before.
+  func prepareSplit() {
+    nextPart = 0
+    split = .whole
+    guard readers != nil else { return }
+    if table.generation == sampledGeneration, let largest = largestNamespace, largest.sockets >= Self.leastToSplit {
+      if largest.index == sampledNamespace { split = PortSplit(of: &portSample, parts: plan.readers + 1) }
+      sampledNamespace = largest.index
+    } else {
+      sampledNamespace = nil
+    }
+    sampledGeneration = table.generation
+    largestNamespace = nil
+    portSample.removeAll()
+  }
+
+  /// Below so many sockets the walks that are more cost more than what is gained.
+  private static let leastToSplit: UInt64 = 8192
+
+  private func sample(_ datagram: UnsafeRawBufferPointer) {
+    InetDiag.forEachPorts(ofFirst: 4, in: datagram) { portSample.add(source: $0, destination: $1) }
   }
 
   // MARK: Ending
@@ -182,6 +262,7 @@ extension Pipeline {
   func walkEnded(_ slot: Int) {
     guard let dump = dumps[slot], dump.pointee.end == nil else { return }
     let namespace = dump.pointee.namespace
+    noteSize(dump)
     switch dump.pointee.walk {
     case .none: break
     case .listeners:
@@ -193,6 +274,8 @@ extension Pipeline {
       }
       counters.walks.listeners += 1
     case .rest: counters.walks.countTables(kernelFilter)
+    case .full where dump.pointee.ports != nil:
+      if !dump.pointee.isFurtherPart { counters.walks.countTables(kernelFilter) }
     case .full:
       if plan.selection.states.contains(.listen), kernelFilter.isEmpty {
         memory[namespace].listeners = dump.pointee.listening
@@ -208,6 +291,14 @@ extension Pipeline {
       }
     }
     endDump(slot, .complete)
+  }
+
+  /// Which namespace has the most sockets, as far as this poll has seen.
+  private func noteSize(_ dump: UnsafeMutablePointer<Dump>) {
+    guard readers != nil else { return }
+    let before = largestNamespace.flatMap { $0.index == dump.pointee.namespace ? $0.sockets : nil } ?? 0
+    let sockets = before + dump.pointee.reported
+    if sockets > largestNamespace?.sockets ?? 0 { largestNamespace = (dump.pointee.namespace, sockets) }
   }
 
   /// Sends another request for the same dump, when it is its turn.
@@ -254,8 +345,10 @@ extension Pipeline {
     guard let dump = dumps[slot], dump.pointee.end == nil else { return }
     dump.pointee.end = end
     if dump.pointee.isWaiting { waitingDumps -= 1 }
-    pollEnds.count(end)
+    // A namespace that is read in parts is read once.
+    if end != .complete || !dump.pointee.isFurtherPart { pollEnds.count(end) }
     if let receive = dump.pointee.receive { port.cancel(receive) }
+    if dump.pointee.isWithReader { readers?.cancel(owner: UInt32(slot)) }
     if end != .complete { dumpFailed(end, dump) }
     freeIfDone(slot)
   }

@@ -10,6 +10,7 @@ extension Pipeline {
     isBlind = table.generation == 0
     choice.update(for: table)
     memory.follow(table)
+    prepareSplit()
     if choice.indices.isEmpty, !isBlind {
       complain(.nothingChosen, "none of the \(table.namespaces.count) network namespaces of this host is selected")
     }
@@ -19,6 +20,7 @@ extension Pipeline {
     pollEnds = DumpCounts()
     rowsBefore = counters.rows
     walksBefore = counters.walks
+    pollParts = 0
     nextNamespace = 0
     isPolling = true
   }
@@ -123,7 +125,7 @@ extension Pipeline {
         "sampled_out": "\(rows.sampledOut - rowsBefore.sampledOut)",
         "encoded": "\(rows.encoded - rowsBefore.encoded)", "us": "\(duration / 1_000)",
         "none": "\(walks.none - walksBefore.none)", "listeners": "\(walks.listeners - walksBefore.listeners)",
-        "full": "\(walks.tables - walksBefore.tables)",
+        "full": "\(walks.tables - walksBefore.tables)", "parts": "\(pollParts)",
       ])
   }
 }

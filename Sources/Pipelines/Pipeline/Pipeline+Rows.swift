@@ -69,6 +69,7 @@ extension Pipeline {
     case .dumpError(let errno): requestRefused(slot, errno: errno)
     case .malformed: endDump(slot, .malformed)
     }
+    if dump.pointee.readerError != nil { judgeReader(slot) }
     freeIfDone(slot)
   }
 }

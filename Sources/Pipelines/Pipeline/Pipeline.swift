@@ -48,6 +48,9 @@ final class Pipeline {
   var dumps: SlotTable<Dump>
   var received: FixedQueue<ReceivedDatagram>
   var door: NamespaceDoor
+  /// Threads that perform dumps beside this one; nil: `reader.parallelism` is 1.
+  let readers: DumpReaders?
+  var isWatchingReaders = false
 
   // The poll that is running.
   var poll = PollIdentity()
@@ -58,6 +61,16 @@ final class Pipeline {
   /// What is known of the table's namespaces.
   var memory = NamespaceMemory()
   var nextNamespace = 0
+  /// The part of that namespace that is read next.
+  var nextPart = 0
+  /// The parts of the namespace `sampledNamespace`, by what was sampled of its sockets in the poll before.
+  var split = PortSplit.whole
+  var sampledNamespace: Int?
+  /// Parts read in the poll that runs.
+  var pollParts = 0
+  var sampledGeneration: UInt64 = 0
+  var portSample = PortSample()
+  var largestNamespace: (index: Int, sockets: UInt64)?
   var pollEnds = DumpCounts()
   var pollStarted: Int64 = 0
   var rowsBefore = RowTally()
@@ -76,8 +89,6 @@ final class Pipeline {
   /// Wall clock right before the last submission.
   var submitted: Int64 = 0
   var sequence: UInt32 = 0
-  /// Requests that the kernel has not taken yet.
-  var sending = 0
   /// The kernel does not take the filter's program.
   var isFilterRefused = false
   /// Dumps that have to walk once more.
@@ -94,13 +105,15 @@ final class Pipeline {
   /// Owners of operations that are not a dump's slot.
   enum Owner {
     static let timer: UInt32 = 1 << 31
+    static let readers: UInt32 = 1 << 31 + 1
     /// Plus the index of the sink.
     static let sinks: UInt32 = 1 << 30
   }
 
   init(
     plan: PipelinePlan, port: any Port, namespaces: NamespaceBoard, choice: NamespaceChoice,
-    door: consuming NamespaceDoor, encodings: [Encoding], sinks: [any Sink], batchPool: consuming BatchPool,
+    door: consuming NamespaceDoor, readers: DumpReaders?, encodings: [Encoding], sinks: [any Sink],
+    batchPool: consuming BatchPool,
     board: PipelineBoard, log: Logger
   ) {
     self.plan = plan
@@ -110,6 +123,7 @@ final class Pipeline {
     self.port = port
     self.namespaces = namespaces
     self.door = door
+    self.readers = readers
     self.encodings = encodings
     self.sinks = sinks
     self.log = log
@@ -118,10 +132,11 @@ final class Pipeline {
     schedule = PollSchedule(
       interval: plan.interval, alignment: plan.alignment, monotonic: now, wall: wallClockNanoseconds())
     self.choice = choice
-    quantum = StartQuantum(limit: plan.recvBatch)
+    // Plain calls gain nothing by many at once, and whoever waits in between waits longer.
+    quantum = StartQuantum(limit: port.mode == .ioUring ? plan.recvBatch : 1)
     dumpPool = Pipeline.makeDumpPool(plan, encodings)
-    dumps = SlotTable(capacity: plan.recvBatch)
-    received = FixedQueue(capacity: plan.receiveBuffers)
+    dumps = SlotTable(capacity: plan.dumps)
+    received = FixedQueue(capacity: plan.receiveBuffers + plan.readers * DumpReaders.buffersPerReader)
   }
 
   private static func prefixBytes(_ encodings: [Encoding]) -> Int {
@@ -130,7 +145,7 @@ final class Pipeline {
 
   private static func makeDumpPool(_ plan: PipelinePlan, _ encodings: [Encoding]) -> Pool<DumpMemory> {
     let prefixBytes = prefixBytes(encodings)
-    return Pool(count: plan.recvBatch) { _ in
+    return Pool(count: plan.dumps) { _ in
       DumpMemory(
         requestBytes: DumpRequest.mostBytes(plan.kernelFilter), bindings: plan.lookup.count, prefixBytes: prefixBytes)
     }
@@ -148,6 +163,7 @@ final class Pipeline {
   /// Does all that can be done without waiting. The loop calls it when the port has completions, and once to begin with.
   func turn() throws(SystemError) {
     _ = try port.reap(limit: plan.cqeBatch) { completion in handle(completion) }
+    collectFromReaders()
     encodeReceived()
     armReceives()
     let before = MonotonicTime.now().nanoseconds
@@ -185,6 +201,7 @@ final class Pipeline {
   /// Gives up what the poll that runs has not read yet; the rows it gave stay.
   func interruptPoll() {
     guard isPolling else { return }
+    // What is read in parts and has been begun is counted by its parts.
     pollEnds.interrupted += UInt64(choice.indices.count - nextNamespace)
     nextNamespace = choice.indices.count
     for slot in 0..<dumps.capacity { endDump(slot, .interrupted) }
@@ -202,10 +219,11 @@ final class Pipeline {
   /// Lets go of the port, and drops by name what could not be delivered before.
   func close() {
     stop()
+    readers?.stop()
     let stuck = port.tearDown()
     for sink in sinks { sink.abandon(isStuck: stuck > 0) }
     // A datagram that some encodings are through with is encoded by all, so that the counters agree: batches go free at once now.
-    for _ in 0..<plan.receiveBuffers where !received.isEmpty { encodeReceived() }
+    for _ in 0..<received.capacity where !received.isEmpty { encodeReceived() }
     for encoding in encodings { encoding.ship() }
     let now = MonotonicTime.now().nanoseconds
     if isPolling { countPoll(duration: now - pollStarted) }
@@ -289,6 +307,7 @@ final class Pipeline {
   private func handle(_ completion: consuming Completion) {
     switch completion.owner {
     // One that was cancelled for a sooner one may fire all the same.
+    case Owner.readers: isWatchingReaders = false
     case Owner.timer: if completion.token == armedTimer?.token { timerFired() }
     case Owner.sinks...: sinks[Int(completion.owner - Owner.sinks)].handle(completion)
     default: handleDump(completion)

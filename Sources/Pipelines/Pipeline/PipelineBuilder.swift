@@ -29,13 +29,16 @@ struct PipelineBuilder: Sendable {
     let sinks = try makeSinks(plan, encodings, port, awaitsEstate: awaitsEstate)
     do throws(SystemError) {
       let door = try NamespaceDoor()
+      let readers =
+        plan.readers > 0
+        ? try DumpReaders(count: plan.readers, owners: plan.dumps, name: "reader") : nil
       // Whoever asks for the own namespace only has no right to any other.
       let own = NamespaceSelection(include: [.inode(door.homeNode.inode)])
       return Pipeline(
         plan: plan, port: port, namespaces: namespaces,
         choice: NamespaceChoice(
           selection: options.ownNamespaceOnly ? own : plan.namespaces, others: plan.otherNamespaces),
-        door: door,
+        door: door, readers: readers,
         encodings: encodings, sinks: sinks,
         batchPool: try PipelineBuilder.makeBatchPool(plan), board: board, log: log)
     } catch {

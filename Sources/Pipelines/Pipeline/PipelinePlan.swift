@@ -13,7 +13,7 @@ struct PipelinePlan: Sendable {
   /// The number of polls after which the pipeline stops by itself; nil: it runs until it is stopped.
   let pollLimit: UInt64?
   let mode: PortChoice
-  /// Dumps that kernel workers may begin at once, beside the loop: `reader.parallelism` less one.
+  /// Threads that perform dumps beside the loop: `reader.parallelism` less one.
   let readers: Int
   let recvBatch: Int
   let cqeBatch: Int
@@ -136,9 +136,12 @@ struct PipelinePlan: Sendable {
     self.encodings = encodings
   }
 
+  /// Dumps at once: of this thread, and of the readers.
+  var dumps: Int { recvBatch + readers * DumpReaders.dumpsPerReader }
+
   /// Operations in flight at once: a send and a receive for each dump, what each sink needs, and timers (one armed, one that is
-  /// being cancelled for it, with room for the completion of a third).
-  var operations: Int { 2 * recvBatch + sinks.reduce(0) { $0 + $1.operations } + 3 }
+  /// being cancelled for it, with room for the completion of a third), and the watch on readers.
+  var operations: Int { 2 * dumps + sinks.reduce(0) { $0 + $1.operations } + 3 + (readers > 0 ? 1 : 0) }
 
   var filterExplanation: FilterExplanation {
     let filter = selection.filter

@@ -49,10 +49,7 @@ final class LoopThread {
 
   func send(_ command: LoopCommand) {
     if case .stop = command { isEnding = true }
-    if case .limitWorkers(let files, let others) = command {
-      workers.file = workers.file || files > 0
-      workers.reader = workers.reader || others > 0
-    }
+    if case .limitWorkers(let files) = command { workers.file = workers.file || files > 0 }
     mailbox.post(command)
   }
 }

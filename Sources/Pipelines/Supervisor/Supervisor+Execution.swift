@@ -217,9 +217,7 @@ extension Supervisor {
         }
       }
       let present = running?.admission.loops.first { $0.number == grant.number }
-      loops[grant.number]?.send(
-        .limitWorkers(
-          files: max(grant.fileWorkers, present?.fileWorkers ?? 0), others: max(grant.readers, present?.readers ?? 0)))
+      loops[grant.number]?.send(.limitWorkers(files: max(grant.fileWorkers, present?.fileWorkers ?? 0)))
     }
     return started
   }
@@ -247,7 +245,7 @@ extension Supervisor {
     configureScout(from: previous, to: configuration.settings)
     for grant in configuration.admission.loops {
       let loop = loops[grant.number]
-      loop?.send(.limitWorkers(files: grant.fileWorkers, others: grant.readers))
+      loop?.send(.limitWorkers(files: grant.fileWorkers))
       loop?.send(.drainWithin(drainTimeout(global)))
       loop?.send(.runOn(cpus: global.resources.cpus))
     }
