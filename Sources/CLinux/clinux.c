@@ -1,25 +1,59 @@
 #define _GNU_SOURCE
 #include "clinux.h"
 #include <errno.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 int clinux_setns_net(int fd) { return setns(fd, CLONE_NEWNET); }
 
 int clinux_setns_uts(int fd) { return setns(fd, CLONE_NEWUTS); }
 
-int clinux_interface_index(int socket, const char *name) {
-  struct ifreq request;
+static int receive_link(int fd) {
+  union {
+    struct nlmsghdr header;
+    char bytes[8192];
+  } answer;
+  ssize_t length = recv(fd, &answer, sizeof answer, 0);
+  if (length < 0) return -1;
+  if (!NLMSG_OK(&answer.header, (size_t)length)) return errno = EBADMSG, -1;
+  if (answer.header.nlmsg_type == NLMSG_ERROR) {
+    errno = -((struct nlmsgerr *)NLMSG_DATA(&answer.header))->error;
+    return -1;
+  }
+  return ((struct ifinfomsg *)NLMSG_DATA(&answer.header))->ifi_index;
+}
+
+int clinux_interface_index(const char *name) {
+  struct {
+    struct nlmsghdr header;
+    struct ifinfomsg body;
+    struct rtattr attribute;
+    char name[IFNAMSIZ];
+  } request;
   memset(&request, 0, sizeof request);
-  strncpy(request.ifr_name, name, sizeof request.ifr_name - 1);
-  return ioctl(socket, SIOCGIFINDEX, &request) ? -1 : request.ifr_ifindex;
+  size_t length = strnlen(name, IFNAMSIZ - 1);
+  request.header.nlmsg_len = sizeof request;
+  request.header.nlmsg_type = RTM_GETLINK;
+  request.header.nlmsg_flags = NLM_F_REQUEST;
+  request.attribute.rta_type = IFLA_IFNAME;
+  request.attribute.rta_len = RTA_LENGTH(IFNAMSIZ);
+  memcpy(request.name, name, length);
+  int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  if (fd < 0) return -1;
+  int index = send(fd, &request, sizeof request, 0) < 0 ? -1 : receive_link(fd);
+  int code = errno;
+  close(fd);
+  errno = code;
+  return index;
 }
 
 int64_t clinux_filesystem_type(const char *path) {

@@ -7,6 +7,11 @@ public struct FilterSettings: Sendable, Equatable {
   /// A socket that satisfies any of these is dropped.
   public var not = FilterExclusion()
 
+  /// Whether it calls control groups by their paths.
+  var namesCgroups: Bool {
+    (terms.cgroup + not.terms.cgroup).contains { if case .path = $0 { true } else { false } }
+  }
+
   /// The states that are left of `states` after `not`.
   public var keptStates: Set<StateName> { states.subtracting(not.states) }
 }

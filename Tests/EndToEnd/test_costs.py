@@ -1,7 +1,7 @@
 """What a record costs on any machine: instructions (callgrind) and bytes, on a capture that is the same everywhere.
 
-Limits are a tenth above what was measured when they were set. A figure that grows says what changed; one that is meant to
-grow gets another limit here, in the change that makes it grow."""
+Limits are a tenth above what was measured when they were set. A figure that grows says what changed; one that is meant
+to grow gets another limit here, in the change that makes it grow."""
 import random
 import re
 import struct

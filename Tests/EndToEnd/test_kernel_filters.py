@@ -189,6 +189,25 @@ def test_a_program_that_the_kernel_refuses_is_evaluated_here(tmp_path, still):
     assert len({poll["encoded"] for poll in running.polls("p")}) == 1 and int(running.polls("p")[0]["encoded"]) > 1000
 
 
+def test_a_reload_may_make_the_program_longer(tmp_path, still):
+    """Settings that hold at once, without a rebuild: what the kernel is asked for grows under a pipeline that runs."""
+    def pipeline(shortcuts, states):
+        return {"interval": "200ms", "align": "none", "namespaces": still.selection, "reader": {"shortcuts": shortcuts},
+                "filter": {"states": states, "source_port": [443, "5000-5003", "20000-65535"], "not": {"mark": 5}},
+                "sinks": {"out": {"type": "blackhole"}}}
+
+    steps = [([], "all"), (["filter"], "all"), ("all", ["established", "listen"]), ([], ["established", "listen"])]
+    with daemon.Daemon(tmp_path, {"p": pipeline(*steps[0])}) as running:
+        for step in steps[1:]:
+            running.wait_for_polls(len(running.polls("p")) + 2, "p")
+            assert running.reload_with({"p": pipeline(*step)})["result"] == "applied"
+        running.wait_for_polls(len(running.polls("p")) + 3, "p")
+    polls = running.polls("p")
+    assert all(int(poll["incomplete"]) == 0 for poll in polls) and int(polls[-1]["encoded"]) > 100
+    assert len({poll["filtered"] for poll in polls}) >= 3, "the kernel left out as much in each step"
+    running.check_totals()
+
+
 def test_what_the_kernel_is_asked_is_explained(tmp_path):
     file = tmp_path / "xtcpd.yaml"
     file.write_text(json.dumps({"version": 1, "pipelines": {

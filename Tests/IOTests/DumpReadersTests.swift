@@ -10,6 +10,7 @@ import Testing
     var reader = DumpReader()
     var ended: Int32?
     var filled: [Int64] = []
+    var hasBegun = false
   }
 
   /// Collects until every dump has ended.
@@ -32,12 +33,13 @@ import Testing
   ) {
     readers.collect { event in
       switch consume event {
+      case .begun(let owner): outcomes[Int(owner)].hasBegun = true
       case .received(let owner, let buffer, let filledAt):
         outcomes[Int(owner)].reader.read(buffer.bytes, sequence: 7)
         outcomes[Int(owner)].filled.append(filledAt)
         if let hold { hold(buffer) }
       case .ended(let owner, let errno):
-        #expect(outcomes[Int(owner)].ended == nil)
+        #expect(outcomes[Int(owner)].ended == nil && outcomes[Int(owner)].hasBegun)
         outcomes[Int(owner)].ended = errno
       }
     }
@@ -55,7 +57,8 @@ import Testing
     for namespace in namespaces { sockets.append(OpenSocket(try door.openDiagSocket(namespace.entry))) }
     try dumpRequest(sequence: 7).withUnsafeBytes { request in
       var next = 0
-      while outcomes.contains(where: { $0.ended == nil }) {
+      let deadline = MonotonicTime.now().advanced(by: .seconds(10))
+      while outcomes.contains(where: { $0.ended == nil }), MonotonicTime.now() < deadline {
         while next < 6, readers.hasRoom {
           readers.perform(sockets[next].descriptor, request, owner: UInt32(next))
           next += 1
@@ -150,8 +153,13 @@ import Testing
         }
         for _ in 0..<round * 100 { take(readers, &outcomes) { holder.hold($0) } }
         readers.stop()
+        let left = holder.count
+        holder.letGo()
+        // What was received and not collected is theirs.
+        #expect(readers.gauges.inUse + left <= readers.gauges.size)
+        take(readers, &outcomes) { _ = $0 }
+        #expect(readers.gauges.inUse == 0)
       }
-      holder.letGo()
     }
   }
 }

@@ -20,8 +20,10 @@ int clinux_setns_uts(int fd);
 /// f_type of statfs(2): which kind of file system a path is on (linux/magic.h); -1 with errno set.
 int64_t clinux_filesystem_type(const char *path);
 
-/// SIOCGIFINDEX of netdevice(7): the index of an interface in the namespace of a socket, of whatever kind; -1 with errno set.
-int clinux_interface_index(int socket, const char *name);
+/// The index of an interface in the calling thread's network namespace, by RTM_GETLINK of rtnetlink(7); -1 with errno set,
+/// ENODEV if there is none. Not by SIOCGIFINDEX, as if_nametoindex(3) does: for a name that is not there the kernel would
+/// have modprobe look for a module (dev_load in net/core/dev_ioctl.c).
+int clinux_interface_index(const char *name);
 
 /// The symbolic name of an errno value, strerrorname_np(3), or NULL for an unknown one.
 const char *clinux_errno_name(int code);

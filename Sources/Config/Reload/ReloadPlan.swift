@@ -94,7 +94,13 @@ struct Difference {
     let changes = SettingsList.global.changes(from: old.global, to: new.global)
     var plan = ReloadPlan()
     plan.process = changes.compactMap(Self.processStep)
-    plan.steps = new.pipelines.map { step(for: $0, identity: changes.filter { Self.namesTheHost($0.path) }) }
+    plan.steps = new.pipelines.map { pipeline in
+      step(
+        for: pipeline,
+        identity: changes.filter {
+          Self.namesTheHost($0.path) || $0.path == "paths.cgroup" && pipeline.filter.namesCgroups
+        })
+    }
     plan.steps += old.pipelines.filter { pipeline in !new.pipelines.contains { $0.name == pipeline.name } }.map {
       ReloadPlan.Step(pipeline: $0.name, action: .remove, loopBefore: present[$0.name])
     }

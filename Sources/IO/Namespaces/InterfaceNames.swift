@@ -7,9 +7,10 @@ public final class InterfaceNames: Sendable {
 
   public init(_ names: [String]) { self.names = CStrings(names.map { Array($0.utf8) }) }
 
-  /// The index in the namespace of a socket of any kind (netdevice(7)); nil if no interface has the name there. Does not allocate.
-  public func index(_ position: Int, in socket: borrowing Descriptor) -> UInt32? {
-    let index = clinux_interface_index(socket.raw, names[position])
+  /// The index in the namespace that the calling thread is in (RTM_GETLINK, rtnetlink(7)); nil if no interface has the name there. Does
+  /// not allocate.
+  public func index(_ position: Int) -> UInt32? {
+    let index = clinux_interface_index(names[position])
     return index > 0 ? UInt32(index) : nil
   }
 }

@@ -16,6 +16,8 @@ public final class DumpReaders {
 
   /// What a reader has to say of a dump.
   public enum Event: ~Copyable {
+    /// A reader has begun with it: until then it was in line.
+    case begun(owner: UInt32)
     /// - Parameter filledAt: wall clock, nanoseconds, at which the kernel filled it.
     case received(owner: UInt32, ReceiveBuffer, filledAt: Int64)
     /// The reader is through with it: 0, the kernel has nothing more; else the errno value of what went wrong, ECANCELED if it was
@@ -80,11 +82,16 @@ public final class DumpReaders {
   /// Ends a dump that was handed over after the call that it is in. Its last event still comes.
   public func cancel(owner: UInt32) { shared.cancel(owner) }
 
+  /// Has the threads run on these CPUs only, from their next dump on; none: on all that the process was given.
+  public func runOn(cpus: [Int]) { shared.runOn(cpus) }
+
   /// Hands what has come so far to `body`.
   public func collect(_ body: (consuming Event) -> Void) {
     let count = shared.take(into: scratch)
     for note in scratch[..<count] {
-      if note.length > 0 {
+      if note.isBeginning {
+        body(.begun(owner: note.owner))
+      } else if note.length > 0 {
         body(.received(owner: note.owner, shared.lend(note.buffer, length: note.length), filledAt: note.filledAt))
       } else {
         handedOver -= 1
@@ -121,6 +128,7 @@ final class ReaderState: ReceiveBufferLender, @unchecked Sendable {
     var length = 0
     var filledAt: Int64 = 0
     var errno: Int32 = 0
+    var isBeginning = false
   }
 
   let wakeup: Wakeup
@@ -128,7 +136,10 @@ final class ReaderState: ReceiveBufferLender, @unchecked Sendable {
   private let buffers: Int
   private let memory: UnsafeMutableRawBufferPointer
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-  private let changed: UnsafeMutablePointer<pthread_cond_t>
+  /// There is something to do.
+  private let hasJobs: UnsafeMutablePointer<pthread_cond_t>
+  /// A buffer has come back, or a dump has been cancelled.
+  private let hasBuffers: UnsafeMutablePointer<pthread_cond_t>
 
   // Under the lock.
   private var jobs: FixedQueue<Job>
@@ -137,7 +148,8 @@ final class ReaderState: ReceiveBufferLender, @unchecked Sendable {
   private var freeCount: Int
   private let cancelled: UnsafeMutablePointer<Bool>
   private var isStopping = false
-  private var lent = 0
+  /// The CPUs to run on, and how often they have changed.
+  private var cpus: (list: [Int], change: Int) = ([], 0)
   private var highWater = 0
   private var waits: UInt64 = 0
 
@@ -145,7 +157,7 @@ final class ReaderState: ReceiveBufferLender, @unchecked Sendable {
     wakeup = try Wakeup()
     memory = try mapMemory(byteCount: buffers * ReceiveBuffer.capacity, context: "\(buffers) buffers of readers")
     self.buffers = buffers
-    mostNotes = buffers + dumps
+    mostNotes = buffers + 2 * dumps
     jobs = FixedQueue(capacity: dumps)
     notes = FixedQueue(capacity: mostNotes)
     free = .allocate(capacity: buffers)
@@ -156,15 +168,20 @@ final class ReaderState: ReceiveBufferLender, @unchecked Sendable {
     mutex = .allocate(capacity: 1)
     mutex.initialize(to: pthread_mutex_t())
     pthread_mutex_init(mutex, nil)
-    changed = .allocate(capacity: 1)
-    changed.initialize(to: pthread_cond_t())
-    pthread_cond_init(changed, nil)
+    hasJobs = .allocate(capacity: 1)
+    hasJobs.initialize(to: pthread_cond_t())
+    pthread_cond_init(hasJobs, nil)
+    hasBuffers = .allocate(capacity: 1)
+    hasBuffers.initialize(to: pthread_cond_t())
+    pthread_cond_init(hasBuffers, nil)
   }
 
   deinit {
-    pthread_cond_destroy(changed)
+    pthread_cond_destroy(hasJobs)
+    pthread_cond_destroy(hasBuffers)
     pthread_mutex_destroy(mutex)
-    changed.deallocate()
+    hasJobs.deallocate()
+    hasBuffers.deallocate()
     mutex.deallocate()
     cancelled.deallocate()
     free.deallocate()
@@ -183,21 +200,24 @@ final class ReaderState: ReceiveBufferLender, @unchecked Sendable {
     locked {
       cancelled[Int(job.owner)] = false
       _ = jobs.push(job)
-      pthread_cond_signal(changed)
+      pthread_cond_signal(hasJobs)
     }
   }
 
   func cancel(_ owner: UInt32) {
     locked {
       cancelled[Int(owner)] = true
-      pthread_cond_broadcast(changed)
+      pthread_cond_broadcast(hasBuffers)
     }
   }
+
+  func runOn(_ list: [Int]) { locked { cpus = (list, cpus.change + 1) } }
 
   func stop() {
     locked {
       isStopping = true
-      pthread_cond_broadcast(changed)
+      pthread_cond_broadcast(hasJobs)
+      pthread_cond_broadcast(hasBuffers)
     }
   }
 
@@ -215,40 +235,43 @@ final class ReaderState: ReceiveBufferLender, @unchecked Sendable {
   }
 
   func lend(_ index: UInt32, length: Int) -> ReceiveBuffer {
-    locked {
-      lent += 1
-      highWater = max(highWater, lent)
-    }
-    return ReceiveBuffer(lender: self, index: index, start: address(of: index), length: length)
+    ReceiveBuffer(lender: self, index: index, start: address(of: index), length: length)
   }
 
   func giveBack(_ index: UInt32) {
-    locked {
-      lent -= 1
-      putBack(index)
-    }
+    locked { putBack(index) }
   }
 
   var gauges: PoolGauges {
-    locked { PoolGauges(size: buffers, inUse: lent, highWater: highWater, waits: waits) }
+    locked { PoolGauges(size: buffers, inUse: buffers - freeCount, highWater: highWater, waits: waits) }
   }
 
   // MARK: The readers
 
   /// The body of each thread.
   func run() {
-    while let job = nextJob() { finish(job, perform(job)) }
+    var change = 0
+    while let job = nextJob() {
+      let cpus = locked { self.cpus }
+      if cpus.change != change {
+        change = cpus.change
+        // CPUs that are not there: it goes on where it is. The loop, which asks for the same, says so.
+        try? Affinity.pin(to: cpus.list)
+      }
+      finish(job, perform(job))
+    }
   }
 
   private func nextJob() -> Job? {
     locked {
-      while jobs.isEmpty, !isStopping { pthread_cond_wait(changed, mutex) }
+      while jobs.isEmpty, !isStopping { pthread_cond_wait(hasJobs, mutex) }
       return isStopping ? nil : jobs.pop()
     }
   }
 
   /// Returns the errno value of what ended it, 0 if the kernel has nothing more.
   private func perform(_ job: Job) -> Int32 {
+    note(Note(owner: job.owner, isBeginning: true))
     guard let first = takeBuffer(for: job.owner) else { return ECANCELED }
     var buffer = first
     var filledAt = wallClockNanoseconds()
@@ -284,9 +307,10 @@ final class ReaderState: ReceiveBufferLender, @unchecked Sendable {
   private func takeBuffer(for owner: UInt32) -> UInt32? {
     locked {
       if freeCount == 0 { waits += 1 }
-      while freeCount == 0, !isStopping, !cancelled[Int(owner)] { pthread_cond_wait(changed, mutex) }
+      while freeCount == 0, !isStopping, !cancelled[Int(owner)] { pthread_cond_wait(hasBuffers, mutex) }
       guard !isStopping, !cancelled[Int(owner)] else { return nil }
       freeCount -= 1
+      highWater = max(highWater, buffers - freeCount)
       return free[freeCount]
     }
   }
@@ -304,7 +328,7 @@ final class ReaderState: ReceiveBufferLender, @unchecked Sendable {
   private func putBack(_ index: UInt32) {
     free[freeCount] = index
     freeCount += 1
-    pthread_cond_broadcast(changed)
+    pthread_cond_broadcast(hasBuffers)
   }
 
   private func address(of index: UInt32) -> UnsafeMutableRawPointer? {

@@ -105,6 +105,7 @@ extension EventLoop {
   }
 
   func runOn(cpus: [Int]) {
+    for pipeline in running + retirements.map(\.pipeline) { pipeline.readers?.runOn(cpus: cpus) }
     do throws(SystemError) {
       try Affinity.pin(to: cpus)
     } catch {

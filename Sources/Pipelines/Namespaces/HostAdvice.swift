@@ -4,7 +4,7 @@ import Logging
 
 /// What could be done about this host to have its sockets read at less cost.
 public struct HostAdvice: Equatable, Sendable {
-  /// Namespaces that could be entered.
+  /// Namespaces that were asked about and could be entered.
   public var namespaces = 0
   /// Those that could not.
   public var denied = 0
@@ -44,7 +44,7 @@ public struct HostAdvice: Equatable, Sendable {
   public var text: String {
     let milliseconds = (waste + 500_000) / 1_000_000
     return
-      "\(sharing) of \(namespaces) network namespaces share one hash of \(sockets) TCP sockets; full walks of the \(walked) "
+      "\(sharing) of the \(namespaces) network namespaces that are read share one hash of \(sockets) TCP sockets; full walks of the \(walked) "
       + "that have sockets pass by those of the others, some \(milliseconds) ms of CPU for all of them. Namespaces that are made after "
       + "`sysctl -w net.ipv4.tcp_child_ehash_entries=\(suggestedEntries)` in the namespace that makes them have a hash of their own "
       + "(Linux 6.1 and later; \(suggestedEntries * 8 / 1024) KiB each); see docs/reading.md"
@@ -58,7 +58,8 @@ public struct HostAdvice: Equatable, Sendable {
     for namespace in namespaces {
       do throws(EntryError) {
         let found = try door.readSharing(namespace)
-        advice.take(sockets: found.sockstat.total, shares: found.sharesHash, isOwner: namespace.isHost)
+        advice.take(
+          sockets: found.sockstat.total, shares: found.sharesHash, isOwner: namespace.isHost && !found.sharesHash)
       } catch {
         switch error {
         case .lostHome(let reason): throw reason
@@ -86,13 +87,14 @@ public struct HostAdvice: Equatable, Sendable {
 }
 
 extension HostAdvice {
-  /// Of this host, as far as it can be seen; enters every namespace for a moment.
-  public static func ofThisHost(_ settings: GlobalSettings) throws(SystemError) -> HostAdvice {
+  /// Of the namespaces of this host that these pipelines read, as far as can be seen; enters each for a moment.
+  public static func ofThisHost(_ settings: Settings) throws(SystemError) -> HostAdvice {
+    let (global, selections) = (settings.global, settings.pipelines.map(\.namespaces))
     let scout = try NamespaceScout(
-      board: NamespaceBoard(wakeup: try Wakeup()), paths: NamespacePaths(settings.paths),
-      maxNamespaces: settings.discovery.maxNamespaces, interval: settings.discovery.interval.nanoseconds,
-      needs: NamespaceScout.Needs([]), log: Logger(label: "host") { _ in SwiftLogNoOpLogHandler() })
+      board: NamespaceBoard(wakeup: try Wakeup()), paths: NamespacePaths(global.paths),
+      maxNamespaces: global.discovery.maxNamespaces, interval: global.discovery.interval.nanoseconds,
+      needs: NamespaceScout.Needs(selections), log: Logger(label: "host") { _ in SwiftLogNoOpLogHandler() })
     scout.scanWhole()
-    return try scout.examineHost()
+    return try scout.examineHost(for: selections)
   }
 }

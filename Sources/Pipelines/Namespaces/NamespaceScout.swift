@@ -78,9 +78,17 @@ public final class NamespaceScout {
     while scope != nil || pacer.deadline <= now { if !advance(steps: .max, now: now) { return } }
   }
 
-  /// What could be done about this host, by the namespaces found so far.
-  func examineHost() throws(SystemError) -> HostAdvice {
-    try HostAdvice.examine(board.table.namespaces, through: door)
+  /// What could be done about this host, by the namespaces found so far that some of these pipelines read.
+  func examineHost(for pipelines: [NamespaceSelection]) throws(SystemError) -> HostAdvice {
+    let table = board.table
+    var read = Set<Int>()
+    for (index, selection) in pipelines.enumerated() {
+      var choice = NamespaceChoice(
+        selection: selection, others: pipelines.enumerated().filter { $0.offset != index }.map(\.element))
+      choice.update(for: table)
+      read.formUnion(choice.indices)
+    }
+    return try HostAdvice.examine(read.sorted().map { table.namespaces[$0] }, through: door)
   }
 
   /// Does what is due, for about a millisecond. Call it at the time that it returned, and after the board's wake-up.

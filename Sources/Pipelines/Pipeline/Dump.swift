@@ -45,11 +45,13 @@ struct Dump: ~Copyable {
   let present: Sockstat?
   /// nlmsg_seq of the request; what carries another belongs to another walk or dump.
   var sequence: UInt32 = 0
-  let clock: DumpClock
+  var clock: DumpClock
   /// How old the datagrams are.
   var fill: FillClock
   /// A reader performs it, or how one ended; nil: none did.
   var isWithReader = false
+  /// That has not begun with it yet: its clock stands still.
+  var isInLine = false
   var readerError: Int32?
   /// A request is to be sent as soon as may be.
   var isWaiting = true
@@ -64,6 +66,8 @@ struct Dump: ~Copyable {
   /// Sockets that the kernel has reported, and those of them that listen.
   var reported: UInt64 = 0
   var listening: UInt64 = 0
+  /// As many had been reported when the last request was sent.
+  var reportedBefore: UInt64 = 0
   /// How it ended; nil while it runs.
   var end: DumpEnd?
 

@@ -67,7 +67,9 @@ extension Pipeline {
     var walk = Walk.full
     var present: Sockstat?
     let ports = namespace == sampledNamespace ? split.interval(part) : nil
-    guard let socket = try enter(namespace, isWhole: ports == nil, &walk, &present) else {
+    plan.lookup.bindHere(into: memory.value.bindings)
+    let bindings = memory.value.bindings
+    guard let socket = try enter(namespace, isWhole: ports == nil, bindings, &walk, &present) else {
       pollEnds.count(.complete)
       counters.walks.none += 1
       return false
@@ -76,7 +78,6 @@ extension Pipeline {
       encoding.writePrefix(of: table.identities[namespace], poll: poll, into: memory.value.prefixes)
     }
     if ports != nil { pollParts += 1 }
-    plan.lookup.bind(in: socket, into: memory.value.bindings)
     let dump = Dump(
       memory: memory, namespace: namespace, socket: socket, walk: walk, present: present, ports: ports,
       isFurtherPart: part > 0, clock: DumpClock(now: now, held: hold.held(now: now)))
@@ -87,12 +88,17 @@ extension Pipeline {
 
   /// - Parameter isWhole: one dump shall read all of it; what is read in parts is never empty.
   private func enter(
-    _ namespace: Int, isWhole: Bool, _ walk: inout Walk, _ present: inout Sockstat?
+    _ namespace: Int, isWhole: Bool, _ bindings: UnsafeMutablePointer<UInt64>, _ walk: inout Walk,
+    _ present: inout Sockstat?
   ) throws(EntryError) -> Descriptor? {
-    let walks = plan.walks
-    guard walks.needsSockstat, isWhole else { return try door.openDiagSocket(table.namespaces[namespace]) }
+    let (walks, lookup) = (plan.walks, plan.lookup)
+    guard walks.needsSockstat && isWhole || lookup.needsVisit else {
+      return try door.openDiagSocket(table.namespaces[namespace])
+    }
     let known = memory[namespace]
     return try door.openDiagSocket(table.namespaces[namespace]) { sockstat in
+      lookup.bind(into: bindings)
+      guard walks.needsSockstat, isWhole else { return true }
       present = sockstat
       walk = walks.walk(of: known, poll: poll.sequence, present: sockstat)
       return walk != .none
@@ -113,12 +119,14 @@ extension Pipeline {
     dump.pointee.sequence = sequence
     dump.pointee.isWaiting = false
     dump.pointee.readerError = nil
+    dump.pointee.reportedBefore = dump.pointee.reported
     let memory = dump.pointee.memory.value.request
     let length = request(for: dump.pointee.walk, dump.pointee.ports).encode(
       sequence: sequence, bindings: dump.pointee.memory.value.bindings, into: memory)
     let request = UnsafeRawBufferPointer(rebasing: memory[..<length])
     if toReader, let readers {
       dump.pointee.isWithReader = true
+      dump.pointee.isInLine = true
       readers.perform(dump.pointee.socket, request, owner: UInt32(slot))
       return
     }
@@ -135,14 +143,14 @@ extension Pipeline {
     let (states, extensions) = (plan.selection.states, plan.attributes.requestExtensions)
     return switch walk {
     // All of them, also those that are not wanted: they have to be counted.
-    case .none, .listeners: DumpRequest(states: .listen, extensions: extensions)
+    case .none, .listeners: DumpRequest(states: .listen, extensions: extensions, filter: .none)
     case .rest: DumpRequest(states: states.subtracting(.listen), extensions: extensions, filter: kernelFilter)
     case .full: DumpRequest(states: states, extensions: extensions, filter: kernelFilter, ports: ports)
     }
   }
 
   /// What the kernel leaves out of walks of all tables.
-  private var kernelFilter: KernelFilter { isFilterRefused ? KernelFilter() : plan.kernelFilter }
+  private var kernelFilter: KernelFilter { isFilterRefused ? .none : plan.kernelFilter }
 
   private func armReceive(_ slot: Int, _ dump: UnsafeMutablePointer<Dump>) {
     dump.pointee.receive = port.receive(dump.pointee.socket.raw, owner: UInt32(slot))
@@ -205,6 +213,11 @@ extension Pipeline {
   func collectFromReaders() {
     readers?.collect { event in
       switch consume event {
+      case .begun(let owner):
+        guard let dump = dumps[Int(owner)] else { return }
+        let now = MonotonicTime.now().nanoseconds
+        dump.pointee.clock = DumpClock(now: now, held: hold.held(now: now))
+        dump.pointee.isInLine = false
       case .received(let owner, let buffer, let filledAt):
         guard let dump = dumps[Int(owner)] else { return }
         queue(buffer, of: Int(owner), dump, filledAt: filledAt)
@@ -238,14 +251,17 @@ extension Pipeline {
     nextPart = 0
     split = .whole
     guard readers != nil else { return }
-    if table.generation == sampledGeneration, let largest = largestNamespace, largest.sockets >= Self.leastToSplit {
-      if largest.index == sampledNamespace { split = PortSplit(of: &portSample, parts: plan.readers + 1) }
-      sampledNamespace = largest.index
+    if let other = largestOther, other.sockets > sampledSockets {
+      sampled = other.sockets >= Self.leastToSplit ? other.namespace : nil
+    } else if sampledSockets >= Self.leastToSplit {
+      split = PortSplit(of: &portSample, parts: plan.readers + 1)
     } else {
-      sampledNamespace = nil
+      sampled = nil
     }
-    sampledGeneration = table.generation
-    largestNamespace = nil
+    // A namespace that is what it was is the same object in all tables.
+    sampledNamespace = sampled.flatMap { sampled in table.namespaces.firstIndex { $0 === sampled } }
+    sampledSockets = 0
+    largestOther = nil
     portSample.removeAll()
   }
 
@@ -262,7 +278,6 @@ extension Pipeline {
   func walkEnded(_ slot: Int) {
     guard let dump = dumps[slot], dump.pointee.end == nil else { return }
     let namespace = dump.pointee.namespace
-    noteSize(dump)
     switch dump.pointee.walk {
     case .none: break
     case .listeners:
@@ -296,9 +311,11 @@ extension Pipeline {
   /// Which namespace has the most sockets, as far as this poll has seen.
   private func noteSize(_ dump: UnsafeMutablePointer<Dump>) {
     guard readers != nil else { return }
-    let before = largestNamespace.flatMap { $0.index == dump.pointee.namespace ? $0.sockets : nil } ?? 0
-    let sockets = before + dump.pointee.reported
-    if sockets > largestNamespace?.sockets ?? 0 { largestNamespace = (dump.pointee.namespace, sockets) }
+    if dump.pointee.namespace == sampledNamespace {
+      sampledSockets += dump.pointee.reported
+    } else if dump.pointee.reported > largestOther?.sockets ?? 0 {
+      largestOther = (table.namespaces[dump.pointee.namespace], dump.pointee.reported)
+    }
   }
 
   /// Sends another request for the same dump, when it is its turn.
@@ -312,7 +329,8 @@ extension Pipeline {
   /// missing for marks), it is asked without, and the filter is evaluated in user space alone from then on.
   func requestRefused(_ slot: Int, errno: Int32) {
     guard let dump = dumps[slot], dump.pointee.end == nil else { return }
-    guard errno == EINVAL || errno == EPERM, dump.pointee.walk != .listeners, dump.pointee.reported == 0,
+    guard errno == EINVAL || errno == EPERM, dump.pointee.walk != .listeners,
+      dump.pointee.reported == dump.pointee.reportedBefore,
       !plan.kernelFilter.program.isEmpty, !dump.pointee.isRepeated
     else {
       endDump(slot, .refused(SystemError("sock_diag request", errno: errno)))
@@ -344,9 +362,13 @@ extension Pipeline {
   func endDump(_ slot: Int, _ end: DumpEnd) {
     guard let dump = dumps[slot], dump.pointee.end == nil else { return }
     dump.pointee.end = end
-    if dump.pointee.isWaiting { waitingDumps -= 1 }
+    if dump.pointee.isWaiting {
+      dump.pointee.isWaiting = false
+      waitingDumps -= 1
+    }
     // A namespace that is read in parts is read once.
     if end != .complete || !dump.pointee.isFurtherPart { pollEnds.count(end) }
+    noteSize(dump)
     if let receive = dump.pointee.receive { port.cancel(receive) }
     if dump.pointee.isWithReader { readers?.cancel(owner: UInt32(slot)) }
     if end != .complete { dumpFailed(end, dump) }

@@ -27,7 +27,7 @@ extension Pipeline {
   /// A dump ended before the kernel said that it was done.
   func dumpFailed(_ end: DumpEnd, _ dump: UnsafeMutablePointer<Dump>) {
     let namespace = table.namespaces[dump.pointee.namespace]
-    estimateUnread(namespace, reported: dump.pointee.reported)
+    estimateUnread(namespace, dump)
     switch end {
     case .refused(let error):
       complain(.refused, "\(error), in network namespace \(namespace.name)")
@@ -49,9 +49,11 @@ extension Pipeline {
 
   /// The kernel knows how many sockets a namespace has (`TCP: inuse` and `tw` of /proc/net/sockstat): what was not reported of
   /// them is what the given-up dump did not get to.
-  private func estimateUnread(_ namespace: Namespace, reported: UInt64) {
+  /// Of a part it is as much as of the others. With a filter in the kernel it is too much: what the filter would have dropped is in it.
+  private func estimateUnread(_ namespace: Namespace, _ dump: UnsafeMutablePointer<Dump>) {
+    let reported = dump.pointee.reported
     do throws(EntryError) {
-      let present = try door.readSockstat(namespace).total
+      let present = try door.readSockstat(namespace).total / UInt64(dump.pointee.ports == nil ? 1 : split.parts)
       counters.socketsUnread += present > reported ? present - reported : 0
     } catch {
       if case .lostHome(let reason) = error { failure = reason }
@@ -62,7 +64,7 @@ extension Pipeline {
   func endOverdueDumps(now: Int64) {
     let held = hold.held(now: now)
     for slot in 0..<dumps.capacity {
-      guard let dump = dumps[slot], dump.pointee.end == nil else { continue }
+      guard let dump = dumps[slot], dump.pointee.end == nil, !dump.pointee.isInLine else { continue }
       switch dump.pointee.clock.verdict(now: now, held: held, timeout: plan.timeout) {
       case .inTime: break
       case .timedOut: endDump(slot, .timedOut)

@@ -85,6 +85,7 @@ extension Pipeline {
       report.mode = port.mode
       (report.lastPoll, report.lastCompletePoll) = (lastPoll, lastCompletePoll)
       report.pools.receiveBuffers = port.receiveBufferGauges
+      report.pools.readerBuffers = readers?.gauges
       report.pools.operations = port.operationGauges
       report.pools.dumps = dumpPool.gauges
       report.pools.batches = batchPool.gauges

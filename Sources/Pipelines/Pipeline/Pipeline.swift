@@ -66,11 +66,13 @@ final class Pipeline {
   /// The parts of the namespace `sampledNamespace`, by what was sampled of its sockets in the poll before.
   var split = PortSplit.whole
   var sampledNamespace: Int?
+  var sampledSockets: UInt64 = 0
   /// Parts read in the poll that runs.
   var pollParts = 0
-  var sampledGeneration: UInt64 = 0
+  var sampled: Namespace?
   var portSample = PortSample()
-  var largestNamespace: (index: Int, sockets: UInt64)?
+  /// The largest of the others, as far as this poll has seen.
+  var largestOther: (namespace: Namespace, sockets: UInt64)?
   var pollEnds = DumpCounts()
   var pollStarted: Int64 = 0
   var rowsBefore = RowTally()
@@ -202,7 +204,7 @@ final class Pipeline {
   func interruptPoll() {
     guard isPolling else { return }
     // What is read in parts and has been begun is counted by its parts.
-    pollEnds.interrupted += UInt64(choice.indices.count - nextNamespace)
+    pollEnds.interrupted += UInt64(choice.indices.count - nextNamespace - (nextPart > 0 ? 1 : 0))
     nextNamespace = choice.indices.count
     for slot in 0..<dumps.capacity { endDump(slot, .interrupted) }
     isDue = true
@@ -270,12 +272,14 @@ final class Pipeline {
     if new.plan.namespaces != plan.namespaces || new.plan.otherNamespaces != plan.otherNamespaces {
       choice = NamespaceChoice(selection: new.plan.namespaces, others: new.plan.otherNamespaces)
     }
-    let (prefixBytes, filter) = (Pipeline.prefixBytes(encodings), plan.selection.filter)
+    let (prefixBytes, old) = (Pipeline.prefixBytes(encodings), plan)
     plan = new.plan
     encodings = new.encodings
-    isFilterRefused = false
+    if plan.kernelFilter != old.kernelFilter { isFilterRefused = false }
     if let pool = new.batchPool.take() { batchPool = pool }
-    if Pipeline.prefixBytes(encodings) > prefixBytes || plan.selection.filter != filter {
+    if Pipeline.prefixBytes(encodings) > prefixBytes || plan.lookup.count > old.lookup.count
+      || DumpRequest.mostBytes(plan.kernelFilter) > DumpRequest.mostBytes(old.kernelFilter)
+    {
       dumpPool = Pipeline.makeDumpPool(plan, encodings)
     }
     for (sink, part) in zip(sinks, plan.sinks) { encodings[part.encoding].attach(sink) }

@@ -111,7 +111,7 @@ struct PipelinePlan: Sendable {
       sampleEvery: UInt32(settings.sampleEvery), attributes: attributes)
     walks = WalkChoice(settings.reader, states: selection.states)
     usesKernelFilter = settings.reader.shortcuts.contains(.filter)
-    kernelFilter = usesKernelFilter ? KernelFilter(selection.filter, states: selection.states) : KernelFilter()
+    kernelFilter = usesKernelFilter ? KernelFilter(selection.filter, states: selection.states) : .none
     lookup = FilterLookup(selection.filter, cgroupRoot: cgroupRoot)
     namespaces = settings.namespaces
     otherNamespaces = pipelines.filter { $0.name != settings.name }.map(\.namespaces)

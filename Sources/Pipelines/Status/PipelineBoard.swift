@@ -15,15 +15,18 @@ struct PipelineReport: Sendable {
   var queues: [QueueGauges]
 }
 
-/// Gauges of the four pools of a pipeline.
+/// Gauges of the pools of a pipeline.
 struct PipelinePools: Sendable {
   var receiveBuffers = PoolGauges(size: 0, inUse: 0, highWater: 0, waits: 0)
+  /// Nil: there are no readers.
+  var readerBuffers: PoolGauges?
   var dumps = PoolGauges(size: 0, inUse: 0, highWater: 0, waits: 0)
   var operations = PoolGauges(size: 0, inUse: 0, highWater: 0, waits: 0)
   var batches = PoolGauges(size: 0, inUse: 0, highWater: 0, waits: 0)
 
   var named: [(name: String, gauges: PoolGauges)] {
-    [("receive_buffers", receiveBuffers), ("dumps", dumps), ("operations", operations), ("batches", batches)]
+    [("receive_buffers", receiveBuffers)] + (readerBuffers.map { [("reader_buffers", $0)] } ?? [])
+      + [("dumps", dumps), ("operations", operations), ("batches", batches)]
   }
 }
 

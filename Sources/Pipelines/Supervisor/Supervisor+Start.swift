@@ -92,16 +92,16 @@ extension Supervisor {
         needs: NamespaceScout.Needs(settings.pipelines.map(\.namespaces)), log: log)
       scout.scanWhole()
       self.scout = scout
-      try adviseOnHost(scout)
+      try adviseOnHost(scout, settings)
     } catch {
       throw .system("looking for network namespaces: \(error)")
     }
   }
 
   /// Once, at the start: what could be done about the host is no matter of every day.
-  private func adviseOnHost(_ scout: NamespaceScout) throws(SystemError) {
+  private func adviseOnHost(_ scout: NamespaceScout, _ settings: Settings) throws(SystemError) {
     guard !options.ownNamespaceOnly, options.pollLimit == nil else { return }
-    let advice = try scout.examineHost()
+    let advice = try scout.examineHost(for: settings.pipelines.map(\.namespaces))
     if advice.isWorthIt { log.notice("\(advice.text)") }
   }
 

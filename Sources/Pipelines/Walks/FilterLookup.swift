@@ -16,13 +16,20 @@ final class FilterLookup: Sendable {
     count = filter?.bindingCount ?? 0
   }
 
-  /// Writes the filter's bindings, `count` of them, for the namespace of a socket.
-  func bind(in socket: borrowing Descriptor, into bindings: UnsafeMutablePointer<UInt64>) {
-    for index in 0..<count {
-      let number =
-        index < interfaceCount
-        ? interfaces.index(index, in: socket).map(UInt64.init) : cgroups.number(index - interfaceCount)
-      (bindings + index).initialize(to: number ?? RowFilter.unbound)
+  /// Some names mean something else in each namespace.
+  var needsVisit: Bool { interfaceCount > 0 }
+
+  /// Writes those of the filter's bindings that are the same in every namespace.
+  func bindHere(into bindings: UnsafeMutablePointer<UInt64>) {
+    for index in interfaceCount..<count {
+      (bindings + index).initialize(to: cgroups.number(index - interfaceCount) ?? RowFilter.unbound)
+    }
+  }
+
+  /// Writes the others, for the namespace that the calling thread is in.
+  func bind(into bindings: UnsafeMutablePointer<UInt64>) {
+    for index in 0..<interfaceCount {
+      (bindings + index).initialize(to: interfaces.index(index).map(UInt64.init) ?? RowFilter.unbound)
     }
   }
 }

@@ -13,7 +13,7 @@ public struct KernelFilter: Sendable, Hashable {
   public static let mostOperations = 256
 
   /// Everything is reported.
-  public init() {}
+  public static let none = KernelFilter(nil, states: .all)
 
   /// - Parameters:
   ///   - filter: nil keeps all.

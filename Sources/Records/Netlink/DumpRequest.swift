@@ -14,7 +14,7 @@ public struct DumpRequest {
   public var ports: PortInterval?
 
   public init(
-    states: SocketStates, extensions: UInt8, filter: KernelFilter = KernelFilter(), ports: PortInterval? = nil
+    states: SocketStates, extensions: UInt8, filter: KernelFilter = .none, ports: PortInterval? = nil
   ) {
     self.states = states
     self.extensions = extensions

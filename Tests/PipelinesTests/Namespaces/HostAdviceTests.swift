@@ -17,7 +17,7 @@ import Testing
     // Each of the three walks passes by all but its own: 2 x 90,110 in all, 100 ns each.
     #expect(advice.waste == 2 * 90_110 * 100 && advice.isWorthIt)
     #expect(advice.suggestedEntries == 262_144)
-    #expect(advice.text.hasPrefix("3 of 5 network namespaces share one hash of 90110 TCP sockets"))
+    #expect(advice.text.hasPrefix("3 of the 5 network namespaces that are read share one hash of 90110 TCP sockets"))
     #expect(advice.text.contains("some 18 ms") && advice.text.contains("tcp_child_ehash_entries=262144"))
   }
 
