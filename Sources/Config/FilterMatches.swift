@@ -106,49 +106,45 @@ extension ScalarForm {
   }
 }
 
+extension ValueType {
+  /// A number, or text of a pattern, that `parse` makes something of, quoted or not.
+  static func parsed<Mistake: TextMistake>(
+    name: String, allowed: String, numbers: ClosedRange<Int>, pattern: String, expected: String,
+    _ parse: @escaping @Sendable (String) throws(Mistake) -> Value
+  ) -> ValueType {
+    ValueType(
+      name: name, allowed: allowed,
+      schema: .object(.init("anyOf", .array([ValueType<Int>.integer(numbers).schema, .pattern(pattern)])))
+    ) { node, path, reading in
+      ScalarForm.parsed(node, path, expected, &reading, parse)
+    }
+  }
+}
+
 extension ValueType where Value == MarkMatch {
   static var mark: ValueType {
-    ValueType(
+    .parsed(
       name: "mark", allowed: "a number, with or without a mask, such as `16`, `0x10` or `0x10/0xff`",
-      schema: .object(
-        .init(
-          "anyOf",
-          .array([
-            ValueType<Int>.integer(0...Int(UInt32.max)).schema,
-            .pattern("^(0x[0-9a-fA-F]{1,8}|[0-9]{1,10})(/(0x[0-9a-fA-F]{1,8}|[0-9]{1,10}))?$"),
-          ])))
-    ) { node, path, reading in
-      ScalarForm.parsed(node, path, "a mark such as 0x10 or 0x10/0xff", &reading) {
-        (text) throws(MarkMatch.Mistake) in try MarkMatch(text)
-      }
-    }
+      numbers: 0...Int(UInt32.max), pattern: "^(0x[0-9a-fA-F]{1,8}|[0-9]{1,10})(/(0x[0-9a-fA-F]{1,8}|[0-9]{1,10}))?$",
+      expected: "a mark such as 0x10 or 0x10/0xff"
+    ) { (text) throws(MarkMatch.Mistake) in try MarkMatch(text) }
   }
 }
 
 extension ValueType where Value == InterfaceMatch {
   static var interface: ValueType {
-    ValueType(
-      name: "interface", allowed: "a name such as `eth0`, or an index",
-      schema: .object(
-        .init("anyOf", .array([ValueType<Int>.integer(0...Int(Int32.max)).schema, .pattern("^[^/:\\s]{1,15}$")])))
-    ) { node, path, reading in
-      ScalarForm.parsed(node, path, "an interface such as eth0", &reading) {
-        (text) throws(InterfaceMatch.Mistake) in try InterfaceMatch(text)
-      }
-    }
+    .parsed(
+      name: "interface", allowed: "a name such as `eth0`, or an index", numbers: 0...Int(Int32.max),
+      pattern: "^[^/:\\s]{1,15}$", expected: "an interface such as eth0"
+    ) { (text) throws(InterfaceMatch.Mistake) in try InterfaceMatch(text) }
   }
 }
 
 extension ValueType where Value == CgroupMatch {
   static var cgroup: ValueType {
-    ValueType(
-      name: "cgroup", allowed: "a path such as `/system.slice/nginx.service`, or a number",
-      schema: .object(
-        .init("anyOf", .array([ValueType<Int>.integer(1...Int.max).schema, .pattern("^(/.*|[1-9][0-9]*)$")])))
-    ) { node, path, reading in
-      ScalarForm.parsed(node, path, "a path of a control group such as /system.slice/nginx.service", &reading) {
-        (text) throws(CgroupMatch.Mistake) in try CgroupMatch(text)
-      }
-    }
+    .parsed(
+      name: "cgroup", allowed: "a path such as `/system.slice/nginx.service`, or a number", numbers: 1...Int.max,
+      pattern: "^(/.*|[1-9][0-9]*)$", expected: "a path of a control group such as /system.slice/nginx.service"
+    ) { (text) throws(CgroupMatch.Mistake) in try CgroupMatch(text) }
   }
 }

@@ -28,14 +28,9 @@ public struct PortRange: Sendable, Hashable, CustomStringConvertible {
 extension ValueType where Value == PortRange {
   /// A port or a range of ports, quoted or not: to YAML a range is text already.
   static var portRange: ValueType {
-    ValueType(
-      name: "port or range", allowed: "0 to 65535, such as `443` or `8000-8999`",
-      schema: .object(
-        .init("anyOf", .array([ValueType<Int>.integer(0...65_535).schema, .pattern("^[0-9]{1,5}(-[0-9]{1,5})?$")])))
-    ) { node, path, reading in
-      ScalarForm.parsed(node, path, "a port or a range such as 8000-8999", &reading) {
-        (text) throws(PortRange.Mistake) in try PortRange(text)
-      }
-    }
+    .parsed(
+      name: "port or range", allowed: "0 to 65535, such as `443` or `8000-8999`", numbers: 0...65_535,
+      pattern: "^[0-9]{1,5}(-[0-9]{1,5})?$", expected: "a port or a range such as 8000-8999"
+    ) { (text) throws(PortRange.Mistake) in try PortRange(text) }
   }
 }

@@ -62,15 +62,15 @@ public struct NamespaceDoor: ~Copyable {
     return socket
   }
 
-  /// The same, in one visit with a look at how many sockets there are (nil: that cannot be told). Nil, and nothing was opened, if
-  /// `isWorthIt` says so.
+  /// The same, if `isWorthIt` says so, which is called inside the namespace and may ask how many sockets there are (nil: that
+  /// cannot be told). Nil, and nothing was opened, if it is not.
   ///
   /// Where nothing is opened, the namespace entered was verified by node alone.
   public func openDiagSocket(
-    _ namespace: Namespace, if isWorthIt: (Sockstat?) -> Bool
+    _ namespace: Namespace, if isWorthIt: (_ sockstat: () -> Sockstat?) -> Bool
   ) throws(EntryError) -> Descriptor? {
     let socket = try visit(namespace) { () throws(EntryError) -> Descriptor? in
-      guard isWorthIt(try? Sockstat.read()) else { return nil }
+      guard isWorthIt({ try? Sockstat.read() }) else { return nil }
       return try Self.openDiagSocket(context: namespace.name)
     }
     guard let socket else { return nil }
@@ -93,20 +93,22 @@ public struct NamespaceDoor: ~Copyable {
 
   /// How many TCP sockets a namespace has, to estimate what a dump that was given up has not read.
   public func readSockstat(_ namespace: Namespace) throws(EntryError) -> Sockstat {
-    try visit(namespace) { () throws(EntryError) -> Sockstat in
-      do throws(SystemError) {
-        return try Sockstat.read()
-      } catch {
-        throw EntryError.failed(error.operation, errno: error.errno, context: namespace.name)
-      }
-    }
+    try look(into: namespace) { () throws(SystemError) -> Sockstat in try Sockstat.read() }
   }
 
   /// The same, and whether its connections are in a hash that is shared with other namespaces.
   public func readSharing(_ namespace: Namespace) throws(EntryError) -> (sockstat: Sockstat, sharesHash: Bool) {
-    try visit(namespace) { () throws(EntryError) -> (sockstat: Sockstat, sharesHash: Bool) in
+    try look(into: namespace) { () throws(SystemError) -> (sockstat: Sockstat, sharesHash: Bool) in
+      (try Sockstat.read(), try Sockstat.sharesHash())
+    }
+  }
+
+  private func look<Result>(
+    into namespace: Namespace, _ body: () throws(SystemError) -> Result
+  ) throws(EntryError) -> Result {
+    try visit(namespace) { () throws(EntryError) -> Result in
       do throws(SystemError) {
-        return (try Sockstat.read(), try Sockstat.sharesHash())
+        return try body()
       } catch {
         throw EntryError.failed(error.operation, errno: error.errno, context: namespace.name)
       }

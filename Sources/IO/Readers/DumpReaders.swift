@@ -89,13 +89,13 @@ public final class DumpReaders {
   public func collect(_ body: (consuming Event) -> Void) {
     let count = shared.take(into: scratch)
     for note in scratch[..<count] {
-      if note.isBeginning {
-        body(.begun(owner: note.owner))
-      } else if note.length > 0 {
-        body(.received(owner: note.owner, shared.lend(note.buffer, length: note.length), filledAt: note.filledAt))
-      } else {
+      switch note {
+      case .begun(let owner): body(.begun(owner: owner))
+      case .received(let owner, let buffer, let length, let filledAt):
+        body(.received(owner: owner, shared.lend(buffer, length: length), filledAt: filledAt))
+      case .ended(let owner, let errno):
         handedOver -= 1
-        body(.ended(owner: note.owner, errno: note.errno))
+        body(.ended(owner: owner, errno: errno))
       }
     }
   }
@@ -121,14 +121,11 @@ final class ReaderState: ReceiveBufferLender, @unchecked Sendable {
     let owner: UInt32
   }
 
-  /// An event as it is passed on: a buffer and how much came, or no length and how it ended.
-  struct Note {
-    var owner: UInt32
-    var buffer: UInt32 = 0
-    var length = 0
-    var filledAt: Int64 = 0
-    var errno: Int32 = 0
-    var isBeginning = false
+  /// An event as it is passed on: with the number of a buffer in place of the buffer.
+  enum Note {
+    case begun(owner: UInt32)
+    case received(owner: UInt32, buffer: UInt32, length: Int, filledAt: Int64)
+    case ended(owner: UInt32, errno: Int32)
   }
 
   let wakeup: Wakeup
@@ -258,7 +255,7 @@ final class ReaderState: ReceiveBufferLender, @unchecked Sendable {
         // CPUs that are not there: it goes on where it is. The loop, which asks for the same, says so.
         try? Affinity.pin(to: cpus.list)
       }
-      finish(job, perform(job))
+      note(.ended(owner: job.owner, errno: perform(job)))
     }
   }
 
@@ -271,7 +268,7 @@ final class ReaderState: ReceiveBufferLender, @unchecked Sendable {
 
   /// Returns the errno value of what ended it, 0 if the kernel has nothing more.
   private func perform(_ job: Job) -> Int32 {
-    note(Note(owner: job.owner, isBeginning: true))
+    note(.begun(owner: job.owner))
     guard let first = takeBuffer(for: job.owner) else { return ECANCELED }
     var buffer = first
     var filledAt = wallClockNanoseconds()
@@ -294,14 +291,12 @@ final class ReaderState: ReceiveBufferLender, @unchecked Sendable {
         locked { putBack(buffer) }
         return length == 0 || code == EAGAIN ? 0 : code
       }
-      note(Note(owner: job.owner, buffer: buffer, length: length, filledAt: filledAt))
+      note(.received(owner: job.owner, buffer: buffer, length: length, filledAt: filledAt))
       filledAt = wallClockNanoseconds()
       guard let next = takeBuffer(for: job.owner) else { return ECANCELED }
       buffer = next
     }
   }
-
-  private func finish(_ job: Job, _ code: Int32) { note(Note(owner: job.owner, errno: code)) }
 
   /// Waits for a free buffer; nil if the dump is over by that.
   private func takeBuffer(for owner: UInt32) -> UInt32? {

@@ -92,15 +92,12 @@ extension Pipeline {
     _ present: inout Sockstat?
   ) throws(EntryError) -> Descriptor? {
     let (walks, lookup) = (plan.walks, plan.lookup)
-    guard walks.needsSockstat && isWhole || lookup.needsVisit else {
-      return try door.openDiagSocket(table.namespaces[namespace])
-    }
     let known = memory[namespace]
     return try door.openDiagSocket(table.namespaces[namespace]) { sockstat in
       lookup.bind(into: bindings)
       guard walks.needsSockstat, isWhole else { return true }
-      present = sockstat
-      walk = walks.walk(of: known, poll: poll.sequence, present: sockstat)
+      present = sockstat()
+      walk = walks.walk(of: known, poll: poll.sequence, present: present)
       return walk != .none
     }
   }

@@ -16,9 +16,6 @@ final class FilterLookup: Sendable {
     count = filter?.bindingCount ?? 0
   }
 
-  /// Some names mean something else in each namespace.
-  var needsVisit: Bool { interfaceCount > 0 }
-
   /// Writes those of the filter's bindings that are the same in every namespace.
   func bindHere(into bindings: UnsafeMutablePointer<UInt64>) {
     for index in interfaceCount..<count {

@@ -107,13 +107,19 @@ private struct FilterCompiler {
   // MARK: Elements
 
   private mutating func source(ports: ClosedRange<UInt16>, _ label: KernelAssembler.Label) {
-    if ports.lowerBound > 0 { assembler.emit(.sourcePortAtLeast, port: ports.lowerBound, otherwise: label) }
-    if ports.upperBound < .max { assembler.emit(.sourcePortAtMost, port: ports.upperBound, otherwise: label) }
+    between(.sourcePortAtLeast, .sourcePortAtMost, ports, label)
   }
 
   private mutating func destination(ports: ClosedRange<UInt16>, _ label: KernelAssembler.Label) {
-    if ports.lowerBound > 0 { assembler.emit(.destinationPortAtLeast, port: ports.lowerBound, otherwise: label) }
-    if ports.upperBound < .max { assembler.emit(.destinationPortAtMost, port: ports.upperBound, otherwise: label) }
+    between(.destinationPortAtLeast, .destinationPortAtMost, ports, label)
+  }
+
+  private mutating func between(
+    _ atLeast: KernelProgram.Code, _ atMost: KernelProgram.Code, _ ports: ClosedRange<UInt16>,
+    _ label: KernelAssembler.Label
+  ) {
+    if ports.lowerBound > 0 { assembler.emit(atLeast, port: ports.lowerBound, otherwise: label) }
+    if ports.upperBound < .max { assembler.emit(atMost, port: ports.upperBound, otherwise: label) }
   }
 
   /// `struct inet_diag_hostcond`. The kernel, too, compares IPv4 with v4-mapped addresses.
