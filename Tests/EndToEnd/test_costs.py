@@ -15,7 +15,7 @@ SOCKETS_A_DATAGRAM = 65
 TCP_INFO = 280
 
 # {format: (instructions in user space, bytes) a record}
-LIMITS = {"protobuf_list": (3900, 450), "protobuf": (3900, 450), "jsonl": (8900, 3530), "msgpack": (5070, 2960)}
+LIMITS = {"protobuf_list": (3900, 450), "protobuf": (3900, 450), "jsonl": (8150, 3530), "msgpack": (4550, 2960)}
 
 
 def attribute(kind, payload):

@@ -22,8 +22,27 @@ import Testing
       power = power &* 10
     }
     for number in numbers { #expect(text { putDecimal(&$0, number) } == "\(number)") }
+    var random = SystemRandomNumberGenerator()
+    for digits in 1...19 {
+      let numbers = (0..<2_000).map { _ in
+        (0..<digits).reduce(0 as UInt64) { number, _ in number * 10 + UInt64.random(in: 0...9, using: &random) }
+      }
+      #expect(numbers.allSatisfy { number in text { putDecimal(&$0, number) } == "\(number)" }, "\(digits) digits")
+    }
     for number in [0, -1, 42, .min, .max] as [Int64] {
       #expect(text { putDecimal(&$0, signed: number) } == "\(number)")
+    }
+  }
+
+  /// Bounds of columns count on it: 8 bytes, or as many as there are digits.
+  @Test func aDecimalTouchesNoMoreThanItSays() {
+    for number in [0, 9, 10, 99_999_999, 100_000_000, 10_000_000_000_000_000, .max] as [UInt64] {
+      var memory = [UInt8](repeating: 0xaa, count: 32)
+      memory.withUnsafeMutableBytes { buffer in
+        guard var cursor = buffer.baseAddress else { return }
+        putDecimal(&cursor, number)
+      }
+      #expect(memory[max(8, "\(number)".utf8.count)...].allSatisfy { $0 == 0xaa }, "\(number)")
     }
   }
 

@@ -71,6 +71,7 @@ struct MessagePackFormat: RowFormat {
     }
   }
 
+  @inline(__always)
   mutating func signed64(_ key: ColumnKey, _ value: Int64) {
     if value >= 0 { return unsigned64(key, UInt64(value)) }
     member(key)
@@ -79,16 +80,19 @@ struct MessagePackFormat: RowFormat {
     cursor += 8
   }
 
+  @inline(__always)
   mutating func text(_ key: ColumnKey, _ start: UnsafeRawPointer, _ count: Int) {
     member(key)
     string(start, count)
   }
 
+  @inline(__always)
   mutating func address(_ key: ColumnKey, _ start: UnsafeRawPointer, _ count: Int) {
     member(key)
     backPatchedString { putAddress(&$0, start, count) }
   }
 
+  @inline(__always)
   mutating func state(_ key: ColumnKey, _ value: UInt32) {
     member(key)
     backPatchedString { putState(&$0, value) }

@@ -6,12 +6,15 @@ struct ColumnKey {
   var nameCount: Int
   /// Cells of a table are at least this wide.
   var width: Int = 0
+  /// The name is known where this is compiled: work on it is done there.
+  var isLiteral: Bool
 
   @inline(__always)
   init(_ name: StaticString, _ number: UInt32) {
     self.number = number
     self.name = name.utf8Start
     nameCount = name.utf8CodeUnitCount
+    isLiteral = true
   }
 
   init(name: UnsafePointer<UInt8>, count: Int, number: UInt32, width: Int) {
@@ -19,6 +22,7 @@ struct ColumnKey {
     self.name = name
     nameCount = count
     self.width = width
+    isLiteral = false
   }
 }
 
