@@ -103,6 +103,14 @@ struct ParquetColumns: ~Copyable {
   /// Takes back what was appended since `mark`.
   func takeBack() { for index in 0..<count { builders[index].takeBack(to: marks[index]) } }
 
+  /// Puts the body of column `index`'s page in hand into `scratch.body` and begins the next page.
+  func closePage(_ index: Int, rows: Int, _ scratch: inout PageScratch) -> PageEncoding {
+    builders[index].closePage(rows: rows, &scratch)
+  }
+
+  /// Adds a page to the sizes of column `index`'s chunk.
+  func count(_ index: Int, page: PageSize) { builders[index].count(page: page) }
+
   func removeAll() { for index in 0..<count { builders[index].removeAll() } }
 
   var pendingBytes: Int { (0..<count).reduce(0) { $0 + builders[$1].pendingBytes } }

@@ -249,7 +249,7 @@ public struct ParquetWriter: ~Copyable {
     if let failure { throw failure }
     if pendingRows == 0 { return }
     for index in 0..<builders.count {
-      let encoding = builders.builders[index].closePage(rows: pendingRows, &scratch)
+      let encoding = builders.closePage(index, rows: pendingRows, &scratch)
       let packed = try compress(scratch.body.bytes)
       let start = group.pages.count
       let bodies = PageSize(uncompressed: scratch.body.count, compressed: packed.count)
@@ -257,7 +257,7 @@ public struct ParquetWriter: ~Copyable {
       let head = group.pages.count - start
       group.pages.append(packed)
       group.places.append(start)
-      builders.builders[index].count(page: bodies + head)
+      builders.count(index, page: bodies + head)
     }
     group.rows += pendingRows
     pendingRows = 0
@@ -306,7 +306,7 @@ public struct ParquetWriter: ~Copyable {
         values: builders.builders[index].dictionaryCount, size: bodies, &outputBuffer)
       let head = outputBuffer.count - before
       outputBuffer.append(packed)
-      builders.builders[index].count(page: bodies + head)
+      builders.count(index, page: bodies + head)
       bytesWritten += outputBuffer.count - before
     }
     let firstDataPage = bytesWritten
