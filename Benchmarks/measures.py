@@ -18,6 +18,18 @@ SS, SS_ALL = "-tinHOm", "-tanHieOmo"
 MOUNTS = pathlib.Path("/proc/self/mountinfo")
 FULL_WALK_EVERY = 6  # the default of reader.full_walk_every
 NAMESPACES, SOCKETS_A_NAMESPACE, THOUSAND = 200, 84, 1000
+# What the measure `buffers` changes, beside the defaults.
+BUFFERS = {
+    "defaults": {},
+    "receive_buffers 4": {"reader": {"recv_batch": 4}, "pools": {"receive_buffers": 4}},
+    "receive_buffers 64": {"pools": {"receive_buffers": 64}},
+    "recv_batch 1": {"reader": {"recv_batch": 1}},
+    "recv_batch 64": {"reader": {"recv_batch": 64}, "pools": {"receive_buffers": 64}},
+    "cqe_batch 1": {"reader": {"cqe_batch": 1}},
+    "cqe_batch 16": {"reader": {"cqe_batch": 16}},
+    "cqe_batch 1024": {"reader": {"cqe_batch": 1024}},
+    "batch.rows 64": {"batch": {"rows": 64}},
+}
 
 
 def interleave(times, /, **actions):
@@ -284,6 +296,34 @@ def filtered(run):
     return {"rows": rows, "figures": figures}
 
 
+def buffers(run):
+    """Sizes of buffers and batches, one changed at a time: CPU and wall time of a poll beside one with the defaults."""
+    rows, figures = [], {}
+    for case, counts in (("one", (run.sockets, 1)), ("many", (SOCKETS_A_NAMESPACE, NAMESPACES))):
+        with Population(*counts) as population:
+            for mode in run.modes:
+                found = buffers_polls(run, population, mode)
+                for name, (daemon, polls) in found.items():
+                    made = daemon_row(f"{case}, {name}, {mode}", daemon, polls)
+                    rows.append(run.show(made))
+                    usual = found["defaults"][1]
+                    figures[made["label"]] = {key: ratio(polls, usual, key) for key in ("cpu_ns", "wall_ns")}
+                    run.say("    x defaults: " + ", ".join(
+                        f"{key} {value:.2f}" for key, value in figures[made["label"]].items()))
+    return {"rows": rows, "figures": figures}
+
+
+def buffers_polls(run, population, mode):
+    """All daemons are there and poll in turn, never at the same time: {settings: (daemon, its polls)}."""
+    with contextlib.ExitStack() as stack:
+        daemons = {name: stack.enter_context(Collector(run, population.selection, mode, **settings))
+                   for name, settings in BUFFERS.items()}
+        for daemon in daemons.values():
+            daemon.warm_up(WARM_UP)
+        found = interleave(run.polls, **{name: daemon.poll for name, daemon in daemons.items()})
+        return {name: (daemons[name], polls) for name, polls in found.items()}
+
+
 def allocations(run):
     """Heap allocations of the whole process while it polls by itself, without the log line of each poll."""
     rows, figures = [], {"a_poll": {}}
@@ -329,4 +369,4 @@ def quiet_allocations(run, population, mode):
 
 
 MEASURES = {"one": one, "growth": growth, "many": many, "idle": idle, "thousand": thousand, "parallel": parallel,
-            "filter": filtered, "allocations": allocations}
+            "filter": filtered, "buffers": buffers, "allocations": allocations}

@@ -55,7 +55,7 @@ import Testing
     let door = try NamespaceDoor()
     var sockets: [OpenSocket] = []
     for namespace in namespaces { sockets.append(OpenSocket(try door.openDiagSocket(namespace.entry))) }
-    try dumpRequest(sequence: 7).withUnsafeBytes { request in
+    dumpRequest(sequence: 7).withUnsafeBytes { request in
       var next = 0
       let deadline = MonotonicTime.now().advanced(by: .seconds(10))
       while outcomes.contains(where: { $0.ended == nil }), MonotonicTime.now() < deadline {

@@ -42,7 +42,7 @@ extension Pipeline {
   /// Goes on to the next part of the namespace, or to the next namespace.
   private func advance() {
     nextPart += 1
-    if nextPart >= (choice.indices[nextNamespace] == sampledNamespace ? split.parts : 1) {
+    if nextPart >= largest.parts(of: choice.indices[nextNamespace]) {
       nextNamespace += 1
       nextPart = 0
     }
@@ -66,8 +66,7 @@ extension Pipeline {
   ) throws(EntryError) -> Bool {
     var walk = Walk.full
     var present: Sockstat?
-    let ports = namespace == sampledNamespace ? split.interval(part) : nil
-    plan.lookup.bindHere(into: memory.value.bindings)
+    let ports = largest.interval(of: namespace, part: part)
     let bindings = memory.value.bindings
     guard let socket = try enter(namespace, isWhole: ports == nil, bindings, &walk, &present) else {
       pollEnds.count(.complete)
@@ -91,10 +90,10 @@ extension Pipeline {
     _ namespace: Int, isWhole: Bool, _ bindings: UnsafeMutablePointer<UInt64>, _ walk: inout Walk,
     _ present: inout Sockstat?
   ) throws(EntryError) -> Descriptor? {
-    let (walks, lookup) = (plan.walks, plan.lookup)
+    let (walks, lookup, cgroups) = (plan.walks, plan.lookup, cgroups)
     let known = memory[namespace]
     return try door.openDiagSocket(table.namespaces[namespace]) { sockstat in
-      lookup.bind(into: bindings)
+      lookup.bind(cgroups, into: bindings)
       guard walks.needsSockstat, isWhole else { return true }
       present = sockstat()
       walk = walks.walk(of: known, poll: poll.sequence, present: present)
@@ -196,7 +195,7 @@ extension Pipeline {
   private func queue(
     _ buffer: consuming ReceiveBuffer, of slot: Int, _ dump: UnsafeMutablePointer<Dump>, filledAt: Int64
   ) {
-    if dump.pointee.namespace == sampledNamespace { sample(buffer.bytes) }
+    largest.received(buffer.bytes, of: dump.pointee.namespace)
     if received.push(ReceivedDatagram(buffer: buffer, slot: slot, timestamp: filledAt)) != nil {
       endDump(slot, .malformed)
     } else {
@@ -241,34 +240,6 @@ extension Pipeline {
     freeIfDone(slot)
   }
 
-  // MARK: Parts
-
-  /// Decides in which parts the namespace with the most sockets is read, by what was seen of it in the poll before.
-  func prepareSplit() {
-    nextPart = 0
-    split = .whole
-    guard readers != nil else { return }
-    if let other = largestOther, other.sockets > sampledSockets {
-      sampled = other.sockets >= Self.leastToSplit ? other.namespace : nil
-    } else if sampledSockets >= Self.leastToSplit {
-      split = PortSplit(of: &portSample, parts: plan.readers + 1)
-    } else {
-      sampled = nil
-    }
-    // A namespace that is what it was is the same object in all tables.
-    sampledNamespace = sampled.flatMap { sampled in table.namespaces.firstIndex { $0 === sampled } }
-    sampledSockets = 0
-    largestOther = nil
-    portSample.removeAll()
-  }
-
-  /// Below so many sockets the walks that are more cost more than what is gained.
-  private static let leastToSplit: UInt64 = 8192
-
-  private func sample(_ datagram: UnsafeRawBufferPointer) {
-    InetDiag.forEachPorts(ofFirst: 4, in: datagram) { portSample.add(source: $0, destination: $1) }
-  }
-
   // MARK: Ending
 
   /// The kernel has said that a walk is done.
@@ -303,16 +274,6 @@ extension Pipeline {
       }
     }
     endDump(slot, .complete)
-  }
-
-  /// Which namespace has the most sockets, as far as this poll has seen.
-  private func noteSize(_ dump: UnsafeMutablePointer<Dump>) {
-    guard readers != nil else { return }
-    if dump.pointee.namespace == sampledNamespace {
-      sampledSockets += dump.pointee.reported
-    } else if dump.pointee.reported > largestOther?.sockets ?? 0 {
-      largestOther = (table.namespaces[dump.pointee.namespace], dump.pointee.reported)
-    }
   }
 
   /// Sends another request for the same dump, when it is its turn.
@@ -365,7 +326,8 @@ extension Pipeline {
     }
     // A namespace that is read in parts is read once.
     if end != .complete || !dump.pointee.isFurtherPart { pollEnds.count(end) }
-    noteSize(dump)
+    let namespace = dump.pointee.namespace
+    largest.ended(table.namespaces[namespace], at: namespace, reported: dump.pointee.reported)
     if let receive = dump.pointee.receive { port.cancel(receive) }
     if dump.pointee.isWithReader { readers?.cancel(owner: UInt32(slot)) }
     if end != .complete { dumpFailed(end, dump) }

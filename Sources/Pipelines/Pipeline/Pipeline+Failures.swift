@@ -53,7 +53,7 @@ extension Pipeline {
   private func estimateUnread(_ namespace: Namespace, _ dump: UnsafeMutablePointer<Dump>) {
     let reported = dump.pointee.reported
     do throws(EntryError) {
-      let present = try door.readSockstat(namespace).total / UInt64(dump.pointee.ports == nil ? 1 : split.parts)
+      let present = try door.readSockstat(namespace).total / UInt64(largest.parts(of: dump.pointee.namespace))
       counters.socketsUnread += present > reported ? present - reported : 0
     } catch {
       if case .lostHome(let reason) = error { failure = reason }

@@ -10,7 +10,8 @@ extension Pipeline {
     isBlind = table.generation == 0
     choice.update(for: table)
     memory.follow(table)
-    prepareSplit()
+    largest.beginPoll(table)
+    plan.lookup.findCgroups(&cgroups)
     if choice.indices.isEmpty, !isBlind {
       complain(.nothingChosen, "none of the \(table.namespaces.count) network namespaces of this host is selected")
     }
@@ -21,7 +22,7 @@ extension Pipeline {
     rowsBefore = counters.rows
     walksBefore = counters.walks
     pollParts = 0
-    nextNamespace = 0
+    (nextNamespace, nextPart) = (0, 0)
     isPolling = true
   }
 

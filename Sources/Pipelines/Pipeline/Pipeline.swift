@@ -60,19 +60,14 @@ final class Pipeline {
   var table = NamespaceTable(namespaces: [], generation: 0)
   /// What is known of the table's namespaces.
   var memory = NamespaceMemory()
+  /// Numbers of the control groups that the filter names.
+  var cgroups: [UInt64] = []
   var nextNamespace = 0
   /// The part of that namespace that is read next.
   var nextPart = 0
-  /// The parts of the namespace `sampledNamespace`, by what was sampled of its sockets in the poll before.
-  var split = PortSplit.whole
-  var sampledNamespace: Int?
-  var sampledSockets: UInt64 = 0
+  var largest: LargestNamespace
   /// Parts read in the poll that runs.
   var pollParts = 0
-  var sampled: Namespace?
-  var portSample = PortSample()
-  /// The largest of the others, as far as this poll has seen.
-  var largestOther: (namespace: Namespace, sockets: UInt64)?
   var pollEnds = DumpCounts()
   var pollStarted: Int64 = 0
   var rowsBefore = RowTally()
@@ -136,6 +131,7 @@ final class Pipeline {
     self.choice = choice
     // Plain calls gain nothing by many at once, and whoever waits in between waits longer.
     quantum = StartQuantum(limit: port.mode == .ioUring ? plan.recvBatch : 1)
+    largest = LargestNamespace(mostParts: readers == nil ? 1 : plan.readers + 1)
     dumpPool = Pipeline.makeDumpPool(plan, encodings)
     dumps = SlotTable(capacity: plan.dumps)
     received = FixedQueue(capacity: plan.receiveBuffers + plan.readers * DumpReaders.buffersPerReader)

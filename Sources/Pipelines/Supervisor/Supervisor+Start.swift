@@ -92,17 +92,21 @@ extension Supervisor {
         needs: NamespaceScout.Needs(settings.pipelines.map(\.namespaces)), log: log)
       scout.scanWhole()
       self.scout = scout
-      try adviseOnHost(scout, settings)
     } catch {
       throw .system("looking for network namespaces: \(error)")
     }
   }
 
-  /// Once, at the start: what could be done about the host is no matter of every day.
-  private func adviseOnHost(_ scout: NamespaceScout, _ settings: Settings) throws(SystemError) {
-    guard !options.ownNamespaceOnly, options.pollLimit == nil else { return }
-    let advice = try scout.examineHost(for: settings.pipelines.map(\.namespaces))
-    if advice.isWorthIt { log.notice("\(advice.text)") }
+  /// Says what could be done about the host, if it is worth it. Once, when all that is urgent has been done: it enters every
+  /// namespace that is read, and it is no matter of every day.
+  public func adviseOnHost() throws(StartError) {
+    guard let scout, let running else { return }
+    do throws(SystemError) {
+      let advice = try scout.examineHost(for: running.settings.pipelines.map(\.namespaces))
+      if advice.isWorthIt { log.notice("\(advice.text)") }
+    } catch {
+      throw .system("looking at this host's network namespaces: \(error)")
+    }
   }
 
   /// What cannot be looked at must not be taken over.

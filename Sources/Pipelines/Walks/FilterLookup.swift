@@ -16,17 +16,19 @@ final class FilterLookup: Sendable {
     count = filter?.bindingCount ?? 0
   }
 
-  /// Writes those of the filter's bindings that are the same in every namespace.
-  func bindHere(into bindings: UnsafeMutablePointer<UInt64>) {
-    for index in interfaceCount..<count {
-      (bindings + index).initialize(to: cgroups.number(index - interfaceCount) ?? RowFilter.unbound)
-    }
+  /// Looks up the control groups, which are the same in every namespace.
+  func findCgroups(_ numbers: inout [UInt64]) {
+    numbers.removeAll(keepingCapacity: true)
+    for index in 0..<count - interfaceCount { numbers.append(cgroups.number(index) ?? RowFilter.unbound) }
   }
 
-  /// Writes the others, for the namespace that the calling thread is in.
-  func bind(into bindings: UnsafeMutablePointer<UInt64>) {
+  /// Writes the filter's bindings for the namespace that the calling thread is in.
+  ///
+  /// - Parameter cgroups: what `findCgroups` found.
+  func bind(_ cgroups: [UInt64], into bindings: UnsafeMutablePointer<UInt64>) {
     for index in 0..<interfaceCount {
       (bindings + index).initialize(to: interfaces.index(index).map(UInt64.init) ?? RowFilter.unbound)
     }
+    for (index, number) in cgroups.enumerated() { (bindings + interfaceCount + index).initialize(to: number) }
   }
 }
