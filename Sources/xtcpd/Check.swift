@@ -69,8 +69,7 @@ struct Check: ParsableCommand {
   private func adviseOnHost(_ settings: Settings) -> String {
     do throws(SystemError) {
       let advice = try HostAdvice.ofThisHost(settings)
-      let denied = advice.denied > 0 ? "\(advice.denied) network namespaces may not be entered; run as root" : ""
-      return [advice.isWorthIt ? advice.text : "", denied].filter { !$0.isEmpty }.joined(separator: "; ")
+      return [advice.isWorthIt ? advice.text : "", advice.unknown].filter { !$0.isEmpty }.joined(separator: "; ")
     } catch {
       return "this host cannot be looked at: \(error)"
     }

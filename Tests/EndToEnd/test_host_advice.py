@@ -2,10 +2,12 @@
 import json
 import os
 import pathlib
+import re
 import tempfile
 
 import bed
 import daemon
+import holder
 
 SYSCTL = pathlib.Path("/proc/sys/net/ipv4/tcp_child_ehash_entries")
 PIPELINE = {"interval": "1h", "align": "none", "sinks": {"out": {"type": "blackhole"}}}
@@ -32,8 +34,9 @@ def test_a_shared_hash_is_told_with_what_a_hash_of_their_own_would_save(tmp_path
             told = running.wait_for_log("share one hash")
     assert "30 of the 30 network namespaces that are read share one hash of" in line, line
     sockets = int(line.split("one hash of ")[1].split()[0])
-    assert 30 * 800 <= sockets <= 30 * 900 and "tcp_child_ehash_entries=2048" in line, line
-    assert json.loads(told)["message"] in line, told
+    assert sockets >= 30 * 800 and "tcp_child_ehash_entries=2048" in line, line
+    # Sockets of the rest of this machine are in it, and come and go.
+    assert re.sub(r"\d+", "N", json.loads(told)["message"]) in re.sub(r"\d+", "N", line), told
 
 
 def test_namespaces_with_a_hash_of_their_own_are_no_matter():
@@ -41,13 +44,29 @@ def test_namespaces_with_a_hash_of_their_own_are_no_matter():
     SYSCTL.write_text("2048")
     try:
         with bed.Population(namespaces=30, v4=400) as crowd:
-            assert advice(crowd.selection) == "host: nothing to be said"
+            assert "share one hash" not in advice(crowd.selection)
     finally:
         SYSCTL.write_text(before)
 
 
+def test_sockets_that_are_not_selected_are_passed_by_all_the_same():
+    with bed.Population(namespaces=20, plain=1, listeners=2) as quiet, bed.Population(namespaces=1, v4=3000):
+        line = advice(quiet.selection)
+    assert "20 of the 20 network namespaces that are read share one hash of" in line, line
+    assert int(line.split("one hash of ")[1].split()[0]) >= 6000, line
+
+
+NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+
+
 def test_who_may_not_look_is_told():
     with bed.Population(namespaces=2, v4=1) as crowd:
-        prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
-        line = advice(crowd.selection, prefix=prefix)
+        line = advice(crowd.selection, prefix=NOBODY)
     assert "run as root" in line or "cannot be looked at" in line, line
+
+
+def test_who_may_not_look_at_processes_is_told():
+    """Of namespaces that are not mounted nothing is known but that there are processes."""
+    with holder.Holder([["127.0.0.1", 443]]):
+        line = advice({"include": ["all"]}, prefix=NOBODY)
+    assert "processes may not be looked at" in line and "run as root" in line, line

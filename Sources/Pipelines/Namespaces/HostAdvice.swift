@@ -8,13 +8,15 @@ public struct HostAdvice: Equatable, Sendable {
   public var namespaces = 0
   /// Those that could not.
   public var denied = 0
-  /// Those of them whose connections are in the one hash that all share, its owner (the host's) not counted.
+  /// Processes whose namespaces may not be looked at; the host's own may be among these namespaces.
+  public var deniedProcesses = 0
+  /// Those that could be entered and whose connections are in the one hash that all share, its owner (the host's) not counted.
   public var sharing = 0
   /// Those that share it and have sockets: each is walked.
   public var walked = 0
-  /// Sockets in that hash, its owner's included.
+  /// Sockets in that hash, those of namespaces that are not read included.
   public var sockets: UInt64 = 0
-  /// Those of namespaces that are walked.
+  /// Those of namespaces that are walked: each is passed by in all walks but one.
   public var walkedSockets: UInt64 = 0
   /// The most sockets that one namespace which shares it has.
   public var largest: UInt64 = 0
@@ -31,7 +33,7 @@ public struct HostAdvice: Equatable, Sendable {
   }
 
   /// Whether it is worth a word.
-  public var isWorthIt: Bool { walked > 1 && waste >= 1_000_000 }
+  public var isWorthIt: Bool { sharing > 0 && waste >= 1_000_000 }
 
   /// A value for `net.ipv4.tcp_child_ehash_entries`: twice what the largest has now, a power of two, as the kernel makes it.
   public var suggestedEntries: Int {
@@ -50,20 +52,33 @@ public struct HostAdvice: Equatable, Sendable {
       + "(Linux 6.1 and later; \(suggestedEntries * 8 / 1024) KiB each); see docs/reading.md"
   }
 
+  /// What cannot be told, and how it could be; empty: nothing of that kind.
+  public var unknown: String {
+    var parts: [String] = []
+    if denied > 0 { parts.append("\(denied) network namespaces may not be entered") }
+    if deniedProcesses > 0 { parts.append("the namespaces of \(deniedProcesses) processes may not be looked at") }
+    return parts.isEmpty
+      ? "" : parts.joined(separator: ", ") + "; it takes CAP_SYS_ADMIN and CAP_SYS_PTRACE: run as root"
+  }
+
   /// Looks at each namespace of a table.
-  static func examine(_ namespaces: [Namespace], through door: borrowing NamespaceDoor) throws(SystemError)
-    -> HostAdvice
-  {
+  ///
+  /// - Parameter isRead: whether the namespace at an index is read.
+  static func examine(
+    _ namespaces: [Namespace], through door: borrowing NamespaceDoor, isRead: (Int) -> Bool
+  ) throws(SystemError) -> HostAdvice {
     var advice = HostAdvice()
-    for namespace in namespaces {
+    for (index, namespace) in namespaces.enumerated() {
+      let isRead = isRead(index)
       do throws(EntryError) {
         let found = try door.readSharing(namespace)
         advice.take(
-          sockets: found.sockstat.total, shares: found.sharesHash, isOwner: namespace.isHost && !found.sharesHash)
+          sockets: found.sockstat.total, shares: found.sharesHash, isOwner: namespace.isHost && !found.sharesHash,
+          isRead: isRead)
       } catch {
         switch error {
         case .lostHome(let reason): throw reason
-        case .denied: advice.denied += 1
+        case .denied: if isRead { advice.denied += 1 }
         case .vanished, .replaced, .system: break
         }
       }
@@ -71,10 +86,11 @@ public struct HostAdvice: Equatable, Sendable {
     return advice
   }
 
-  mutating func take(sockets count: UInt64, shares: Bool, isOwner: Bool) {
-    namespaces += 1
+  mutating func take(sockets count: UInt64, shares: Bool, isOwner: Bool, isRead: Bool = true) {
+    if isRead { namespaces += 1 }
     guard shares || isOwner else { return }
     sockets += count
+    guard isRead else { return }
     if !isOwner {
       sharing += 1
       largest = max(largest, count)

@@ -88,7 +88,10 @@ public final class NamespaceScout {
       choice.update(for: table)
       read.formUnion(choice.indices)
     }
-    return try HostAdvice.examine(read.sorted().map { table.namespaces[$0] }, through: door)
+    var advice = try HostAdvice.examine(table.namespaces, through: door) { read.contains($0) }
+    // Even who has every right may not look at some; that is no matter of this user's.
+    if !Capabilities.current().contains(.sysPtrace) { advice.deniedProcesses = complaints.last.deniedProcesses }
+    return advice
   }
 
   /// Does what is due, for about a millisecond. Call it at the time that it returned, and after the board's wake-up.
@@ -168,7 +171,8 @@ public final class NamespaceScout {
 
 /// Says what scans could not see, once for as long as it stays so.
 struct DiscoveryComplaints {
-  private var last = DiscoveryTally()
+  /// Of the last scan.
+  private(set) var last = DiscoveryTally()
 
   mutating func report(_ tally: DiscoveryTally, to log: Logger) {
     defer { last = tally }

@@ -21,6 +21,28 @@ import Testing
     #expect(advice.text.contains("some 18 ms") && advice.text.contains("tcp_child_ehash_entries=262144"))
   }
 
+  /// Who is not read is passed by all the same.
+  @Test func socketsOfNamespacesThatAreNotReadCount() {
+    var advice = HostAdvice()
+    advice.take(sockets: 50_000, shares: false, isOwner: true, isRead: false)
+    advice.take(sockets: 30_000, shares: true, isOwner: false, isRead: false)
+    for _ in 0..<20 { advice.take(sockets: 10, shares: true, isOwner: false) }
+    #expect((advice.namespaces, advice.sharing, advice.walked) == (20, 20, 20))
+    #expect(advice.sockets == 80_200 && advice.largest == 10 && advice.isWorthIt)
+    #expect(advice.waste == (20 * 80_200 - 200) * 100)
+  }
+
+  @Test func whatMayNotBeSeenIsTold() {
+    var advice = HostAdvice()
+    #expect(advice.unknown.isEmpty)
+    advice.deniedProcesses = 3
+    #expect(
+      advice.unknown
+        == "the namespaces of 3 processes may not be looked at; it takes CAP_SYS_ADMIN and CAP_SYS_PTRACE: run as root")
+    advice.denied = 2
+    #expect(advice.unknown.hasPrefix("2 network namespaces may not be entered, the namespaces of 3"))
+  }
+
   @Test func whatIsSmallIsNotWorthAWord() {
     #expect(!advice(host: 50_000, others: []).isWorthIt)
     #expect(!advice(host: 100, others: [(10, true), (0, true)]).isWorthIt)
