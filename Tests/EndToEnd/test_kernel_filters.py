@@ -157,10 +157,27 @@ def test_control_groups_are_known_by_path(tmp_path):
                                      ({"not": {"cgroup": path}}, [443]), ({"cgroup": "/no-such-group"}, []),
                                      ({"cgroup": ["/no-such-group", path]}, [7001])):
                     assert ports_left(tmp_path, held, made) == wanted, made
+                assert_missing_group_is_told(tmp_path, held, root)
                 process.stdin.close()
     finally:
         bed.eventually(lambda: not (group / "cgroup.procs").read_text(), what="the group is empty")
         group.rmdir()
+
+
+def assert_missing_group_is_told(tmp_path, held, root):
+    """Once, with the directory that was looked for; and when it comes."""
+    group = root / f"xtcpd-late-{os.getpid()}"
+    one = {"interval": "100ms", "align": "none", "namespaces": {"include": [{"inode": held.inode}]},
+           "filter": {"cgroup": f"/{group.name}"}, "sinks": {"out": {"type": "blackhole"}}}
+    with daemon.Daemon(tmp_path / "late", {"p": one}) as running:
+        running.wait_for_polls(4, "p")
+        group.mkdir()
+        try:
+            running.wait_for_log(f"{group} is there now")
+        finally:
+            group.rmdir()
+    told = [entry["message"] for entry in running.log if f"there is no control group {group};" in entry["message"]]
+    assert len(told) in (1, 2), told
 
 
 def ports_left(tmp_path, held, made):
@@ -184,6 +201,8 @@ def test_a_program_that_the_kernel_refuses_is_evaluated_here(tmp_path, still):
     with daemon.Daemon(tmp_path, {"p": states}, prefix=prefix) as running:
         running.wait_for_polls(3, "p")
     told = [entry for entry in running.log if "does not take the program" in entry["message"]]
+    warned = [entry for entry in running.log if "`filter.not.mark` drops none" in entry["message"]]
+    assert len(warned) == 1 and "CAP_NET_ADMIN" in warned[0]["message"], warned
     assert len(told) == 1 and "EPERM" in told[0]["message"], told
     assert all(int(poll["incomplete"]) == 0 for poll in running.polls("p"))
     assert len({poll["encoded"] for poll in running.polls("p")}) == 1 and int(running.polls("p")[0]["encoded"]) > 1000

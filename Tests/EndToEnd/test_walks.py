@@ -1,6 +1,8 @@
 """What is walked to read a namespace: nothing, the listeners, or all; and that nothing is missed by it."""
+import struct
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -129,13 +131,24 @@ def test_half_open_connections_are_found_by_the_full_walk(tmp_path):
     output = tmp_path / "rows.jsonl"
     with bed.Population(namespaces=1, plain=1, listeners=2, syn_received=3) as crowd:
         one = {"interval": "200ms", "align": "none", "namespaces": crowd.selection,
-               "filter": {"states": "syn_recv"}, "reader": {"full_walk_every": 4},
+               "reader": {"full_walk_every": 4},
                "sinks": {"out": {"type": "file", "path": str(output), "format": "jsonl"}}}
         with daemon.Daemon(tmp_path, {"p": one}) as running:
             polls = running.wait_for_polls(9, "p")
-    seen = {number: len(rows) for number, rows in rows_by_poll(output).items()}
+    seen = {number: sum(row["inet_diag_msg_state"] == "SYN_RECV" for row in rows)
+            for number, rows in rows_by_poll(output).items()}
     full = [int(poll["sequence"]) for poll in polls[:9] if kinds(poll)["full"]]
     assert len(full) >= 3 and all(seen.get(number) for number in full), (seen, full)
+
+
+@pytest.mark.parametrize("states", ["syn_recv", ["listen", "syn_recv"]])
+def test_who_asks_for_half_open_connections_alone_sees_them_in_each_poll(tmp_path, states):
+    with bed.Population(namespaces=1, plain=1, listeners=2, syn_received=3) as crowd:
+        one = {"interval": "200ms", "align": "none", "namespaces": crowd.selection, "filter": {"states": states},
+               "sinks": {"out": {"type": "blackhole"}}}
+        with daemon.Daemon(tmp_path, {"p": one}) as running:
+            polls = running.wait_for_polls(5, "p")[:5]
+    assert all(kinds(poll)["listeners"] == 0 and int(poll["encoded"]) >= 3 for poll in polls), polls
 
 
 @shows("pipeline.reader.shortcuts", "pipeline.reader.full_walk_every")
@@ -200,7 +213,44 @@ def test_a_large_namespace_is_read_in_parts_and_each_socket_once(tmp_path, mode)
             found = [(row["netns_cookie"], row["inet_diag_msg_socket_cookie"]) for row in polls[number]]
             assert len(found) == len(wanted) and set(found) == wanted, (name, number, len(found), len(wanted))
     assert all(int(poll["incomplete"]) == 0 for poll in running.polls())
-    assert [int(poll["parts"]) for poll in running.polls("three")[:6]] == [0, 0, 3, 3, 3, 3]
+    # Three, unless others of this machine have many sockets at the time, which each part passes by.
+    assert [int(poll["parts"]) in (2, 3) for poll in running.polls("three")[:6]] == [False] * 2 + [True] * 4
     assert all(int(poll["parts"]) == 0 for poll in running.polls("one"))
     # Each namespace counts once, in however many parts it was read.
     assert all(sum(kinds(poll).values()) == 21 for poll in running.polls("three"))
+
+
+@pytest.mark.parametrize("mode", ["io_uring", "syscall"])
+@pytest.mark.parametrize("parallelism", [1, 3])
+def test_a_poll_allocates_nothing(tmp_path, mode, parallelism):
+    """Once it is warm, in the whole process: with empty namespaces, listeners, connections, filters and readers."""
+    counters = tmp_path / "allocations"
+    with bed.Population(namespaces=6, v4=60, listeners=2) as crowd, \
+            bed.Population(namespaces=6, plain=1, listeners=2) as quiet, \
+            bed.Population(namespaces=6, plain=1) as empty:
+        selection = {"include": [each for some in (crowd, quiet, empty) for each in some.selection["include"]]}
+        one = {"interval": "100ms", "align": "none", "namespaces": selection,
+               "reader": {"mode": mode, "parallelism": parallelism}, "sinks": {"out": {"type": "blackhole"}},
+               "filter": {"not": {"interface": "no-such", "mark": 77, "cgroup": "/no-such", "source_port": 1}}}
+        # Without the log line of each poll, and without looking for namespaces, which may come and go elsewhere.
+        quietly = {"global": {"log": {"level": "info", "format": "json"}, "discovery": {"interval": "1h"},
+                              "metrics": {"listen": "none"}}}
+        environment = {"LD_PRELOAD": str(bed.TOOLS / "allocations.so"), "XTCPD_ALLOCATIONS": str(counters)}
+        with daemon.Daemon(tmp_path / "run", {"p": one}, settings=quietly, environment=environment) as running:
+            bed.eventually(lambda: completed(running) >= 15, what="fifteen polls")
+            counts = []
+            for _ in range(8):
+                before = allocations(counters)
+                time.sleep(0.35)
+                counts.append(allocations(counters) - before)
+            assert completed(running) >= 30
+    # Mounts that come and go on this machine meanwhile are looked at, which allocates.
+    assert counts.count(0) >= 5, counts
+
+
+def completed(running):
+    return running.status()["pipelines"][0]["polls"]["complete"]
+
+
+def allocations(path):
+    return struct.unpack("<QQ", path.read_bytes())[0]

@@ -39,7 +39,7 @@ struct NamespaceDoorTests {
     #expect(cookies.opened == cookies.of && cookies.here != cookies.of)
     expectHome(door)
     let (cookie, counts) = (try door.cookie(of: namespace.entry), try door.readSockstat(namespace.entry))
-    #expect(cookie == namespace.cookie && counts == Sockstat(inUse: 3, timeWait: 0))
+    #expect(cookie == namespace.cookie && (counts.inUse, counts.timeWait) == (3, 0))
     expectHome(door)
   }
 
@@ -230,7 +230,7 @@ extension NamespaceNode {
 }
 
 @Suite struct SockstatTests {
-  private func value(_ word: StaticString, _ label: StaticString, _ text: String) -> UInt64 {
+  private func value(_ word: StaticString, _ label: StaticString, _ text: String) -> UInt64? {
     var text = text
     return text.withUTF8 { Sockstat.value(of: word, onLine: label, in: UnsafeRawBufferPointer($0)) }
   }
@@ -238,12 +238,12 @@ extension NamespaceNode {
   @Test func numbersAreFoundByLineAndWord() {
     let text = "sockets: used 290\nTCP: inuse 12 orphan 0 tw 345 alloc 13 mem 1\nUDP: inuse 4 mem 0\n"
     #expect(value("inuse", "TCP:", text) == 12 && value("tw", "TCP:", text) == 345)
-    #expect(value("inuse", "UDP:", text) == 4 && value("inuse", "TCP6:", text) == 0)
-    #expect(value("nothing", "TCP:", text) == 0)
+    #expect(value("inuse", "UDP:", text) == 4 && value("inuse", "TCP6:", text) == nil)
+    #expect(value("nothing", "TCP:", text) == nil)
   }
 
   @Test(arguments: ["", "TCP:", "TCP: inuse", "TCP: inuse x", "TCP:inuse 5", "  \n\n"])
-  func textsOfAnotherShapeCountNothing(text: String) { #expect(value("inuse", "TCP:", text) == 0) }
+  func textsOfAnotherShapeSayNothing(text: String) { #expect(value("inuse", "TCP:", text) == nil) }
 
   @Test func theKernelsOwnTextIsUnderstood() throws {
     let counts = try onThread {
@@ -253,6 +253,6 @@ extension NamespaceNode {
       for socket in sockets { try #require(Glibc.listen(socket, 1) == 0) }
       return try Sockstat.read()
     }
-    #expect(counts == Sockstat(inUse: 3, timeWait: 0) && counts.total == 3)
+    #expect((counts.inUse, counts.timeWait, counts.total) == (3, 0, 3) && counts.allocated >= 3)
   }
 }

@@ -9,8 +9,10 @@ public final class InterfaceNames: Sendable {
 
   /// The index in the namespace that the calling thread is in (RTM_GETLINK, rtnetlink(7)); nil if no interface has the name there. Does
   /// not allocate.
-  public func index(_ position: Int) -> UInt32? {
+  public func index(_ position: Int) throws(SystemError) -> UInt32? {
     let index = clinux_interface_index(names[position])
-    return index > 0 ? UInt32(index) : nil
+    if index > 0 { return UInt32(index) }
+    guard errno == ENODEV else { throw SystemError.last("RTM_GETLINK") }
+    return nil
   }
 }

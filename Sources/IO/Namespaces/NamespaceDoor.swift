@@ -67,10 +67,14 @@ public struct NamespaceDoor: ~Copyable {
   ///
   /// Where nothing is opened, the namespace entered was verified by node alone.
   public func openDiagSocket(
-    _ namespace: Namespace, if isWorthIt: (_ sockstat: () -> Sockstat?) -> Bool
+    _ namespace: Namespace, if isWorthIt: (_ sockstat: () -> Sockstat?) throws(SystemError) -> Bool
   ) throws(EntryError) -> Descriptor? {
     let socket = try visit(namespace) { () throws(EntryError) -> Descriptor? in
-      guard isWorthIt({ try? Sockstat.read() }) else { return nil }
+      do throws(SystemError) {
+        guard try isWorthIt({ try? Sockstat.read() }) else { return nil }
+      } catch {
+        throw .system(error)
+      }
       return try Self.openDiagSocket(context: namespace.name)
     }
     guard let socket else { return nil }

@@ -6,30 +6,39 @@ public struct Sockstat: Equatable, Sendable {
   public var inUse: UInt64
   /// Sockets in TIME_WAIT.
   public var timeWait: UInt64
+  /// TCP sockets of the *host*, in whatever namespace (`TCP: alloc`, tcp_sockets_allocated), but in TIME_WAIT.
+  public var allocated: UInt64
 
-  public init(inUse: UInt64, timeWait: UInt64) {
+  public init(inUse: UInt64, timeWait: UInt64, allocated: UInt64 = 0) {
     self.inUse = inUse
     self.timeWait = timeWait
+    self.allocated = allocated
   }
 
   /// Both together: about as many as a dump of all states reports (request sockets are in neither).
   public var total: UInt64 { inUse &+ timeWait }
 
-  /// Those of the calling thread's namespace, without allocating.
-  static func read() throws(SystemError) -> Sockstat {
-    var counts = Sockstat(inUse: 0, timeWait: 0)
+  /// Those of the calling thread's namespace, without allocating. A text that does not say them is EBADMSG: it must not be taken
+  /// for a namespace without sockets.
+  public static func read() throws(SystemError) -> Sockstat {
+    var found: (inUse: UInt64?, timeWait: UInt64?, allocated: UInt64?)
     try Self.read("/proc/thread-self/net/sockstat") { bytes in
-      counts.inUse = value(of: "inuse", onLine: "TCP:", in: bytes)
-      counts.timeWait = value(of: "tw", onLine: "TCP:", in: bytes)
+      found.inUse = value(of: "inuse", onLine: "TCP:", in: bytes)
+      found.timeWait = value(of: "tw", onLine: "TCP:", in: bytes)
+      found.allocated = value(of: "alloc", onLine: "TCP:", in: bytes)
     }
+    var inUse6: UInt64? = 0
     do throws(SystemError) {
       try Self.read("/proc/thread-self/net/sockstat6") { bytes in
-        counts.inUse &+= value(of: "inuse", onLine: "TCP6:", in: bytes)
+        inUse6 = value(of: "inuse", onLine: "TCP6:", in: bytes)
       }
     } catch  where error.errno == ENOENT {
       // A kernel without IPv6 has no IPv6 sockets either.
     }
-    return counts
+    guard let inUse = found.inUse, let timeWait = found.timeWait, let inUse6 else {
+      throw SystemError("read", errno: EBADMSG)
+    }
+    return Sockstat(inUse: inUse &+ inUse6, timeWait: timeWait, allocated: found.allocated ?? 0)
   }
 
   /// Whether the calling thread's namespace has its connections in the hash of the namespace that was there first:
@@ -60,9 +69,9 @@ public struct Sockstat: Equatable, Sendable {
     guard failure == 0 else { throw SystemError("read", errno: failure) }
   }
 
-  /// `TCP: inuse 5 orphan 0 tw 2 alloc 7 mem 1`: the number after a word on the line that begins with a label; 0 if
-  /// it is not there.
-  static func value(of word: StaticString, onLine label: StaticString, in bytes: UnsafeRawBufferPointer) -> UInt64 {
+  /// `TCP: inuse 5 orphan 0 tw 2 alloc 7 mem 1`: the number after a word on the line that begins with a label; nil
+  /// if it is not there.
+  static func value(of word: StaticString, onLine label: StaticString, in bytes: UnsafeRawBufferPointer) -> UInt64? {
     var isOnLine = false
     var takesNext = false
     for field in FieldSequence(bytes: bytes) {
@@ -70,7 +79,7 @@ public struct Sockstat: Equatable, Sendable {
       if takesNext { return field.number }
       takesNext = isOnLine && field.matches(word)
     }
-    return 0
+    return nil
   }
 }
 
@@ -84,11 +93,11 @@ struct FieldSequence: Sequence, IteratorProtocol {
       bytes.elementsEqual(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
-    /// The decimal number that the field consists of; 0 if it is none.
-    var number: UInt64 {
+    /// The decimal number that the field consists of; nil if it is none.
+    var number: UInt64? {
       var number: UInt64 = 0
       for byte in bytes {
-        guard byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") else { return 0 }
+        guard byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") else { return nil }
         number = number &* 10 &+ UInt64(byte - UInt8(ascii: "0"))
       }
       return number

@@ -27,7 +27,7 @@ extension Pipeline {
         let isStarted = try startDump(memory, namespace: index, part: part, toReader: isOffered, now: now)
         if isStarted, !isOffered { started += 1 }
       } catch {
-        entryFailed(error, namespace: index)
+        entryFailed(error, namespace: index, isPart: largest.parts(of: index) > 1)
       }
     }
     return started
@@ -90,14 +90,15 @@ extension Pipeline {
     _ namespace: Int, isWhole: Bool, _ bindings: UnsafeMutablePointer<UInt64>, _ walk: inout Walk,
     _ present: inout Sockstat?
   ) throws(EntryError) -> Descriptor? {
-    let (walks, lookup, cgroups) = (plan.walks, plan.lookup, cgroups)
     let known = memory[namespace]
-    return try door.openDiagSocket(table.namespaces[namespace]) { sockstat in
-      lookup.bind(cgroups, into: bindings)
-      guard walks.needsSockstat, isWhole else { return true }
-      present = sockstat()
-      walk = walks.walk(of: known, poll: poll.sequence, present: present)
-      return walk != .none
+    return try door.openDiagSocket(table.namespaces[namespace]) { sockstat throws(SystemError) in
+      if plan.walks.needsSockstat, isWhole {
+        present = sockstat()
+        walk = plan.walks.walk(of: known, poll: poll.sequence, present: present)
+      }
+      if walk == .none { return false }
+      try plan.lookup.bind(cgroups, into: bindings)
+      return true
     }
   }
 
@@ -235,7 +236,7 @@ extension Pipeline {
     if let errno = dump.pointee.readerError, dump.pointee.queued == 0, dump.pointee.end == nil, !dump.pointee.isWaiting
     {
       // Without an error the kernel had nothing more, and has not said that it is done.
-      endDump(slot, .failed(SystemError("recv", errno: errno == 0 ? EAGAIN : errno)))
+      endDump(slot, errno == 0 ? .malformed : .failed(SystemError("recv", errno: errno)))
     }
     freeIfDone(slot)
   }
@@ -324,14 +325,18 @@ extension Pipeline {
       dump.pointee.isWaiting = false
       waitingDumps -= 1
     }
-    // A namespace that is read in parts is read once.
-    if end != .complete || !dump.pointee.isFurtherPart { pollEnds.count(end) }
+    if dump.pointee.ports == nil { pollEnds.count(end) } else { partEnded(end) }
     let namespace = dump.pointee.namespace
     largest.ended(table.namespaces[namespace], at: namespace, reported: dump.pointee.reported)
     if let receive = dump.pointee.receive { port.cancel(receive) }
     if dump.pointee.isWithReader { readers?.cancel(owner: UInt32(slot)) }
     if end != .complete { dumpFailed(end, dump) }
     freeIfDone(slot)
+  }
+
+  /// A namespace that is read in parts is counted once, when the last of them is over.
+  func partEnded(_ end: DumpEnd) {
+    if let end = largest.partEnded(end) { pollEnds.count(end) }
   }
 
   func freeIfDone(_ slot: Int) {

@@ -5,21 +5,19 @@ import Sinks
 /// Failures: what could not be read is counted, estimated, and said once.
 extension Pipeline {
   /// A namespace could not be entered. It costs its part of this poll; the next poll looks for it anew.
-  func entryFailed(_ error: EntryError, namespace: Int) {
+  func entryFailed(_ error: EntryError, namespace: Int, isPart: Bool) {
     let name = table.namespaces[namespace].name
+    let end = DumpEnd(error)
+    if isPart { partEnded(end) } else { pollEnds.count(end) }
     switch error {
     case .vanished, .replaced:
       namespaces.markStale(table.namespaces[namespace])
-      pollEnds.count(.vanished)
       log.debug("namespace has gone", metadata: ["netns": "\(name)"])
     case .denied(let reason):
-      pollEnds.count(.denied)
       complain(.denied, "\(reason): entering network namespace \(name) needs CAP_SYS_ADMIN; its sockets are not read")
     case .system(let reason):
-      pollEnds.count(.failed(reason))
       complain(.failed, "\(reason), in network namespace \(name)")
     case .lostHome(let reason):
-      pollEnds.count(.failed(reason))
       failure = reason
     }
   }

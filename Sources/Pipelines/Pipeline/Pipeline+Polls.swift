@@ -10,8 +10,13 @@ extension Pipeline {
     isBlind = table.generation == 0
     choice.update(for: table)
     memory.follow(table)
-    largest.beginPoll(table)
-    plan.lookup.findCgroups(&cgroups)
+    largest.beginPoll(table, hostSockets: readers == nil ? nil : try? Sockstat.read().allocated)
+    cgroups.update(plan.lookup) { directory, isThere in
+      log.notice(
+        isThere
+          ? "filter.cgroup: \(directory) is there now"
+          : "filter.cgroup: there is no control group \(directory); no socket is in it")
+    }
     if choice.indices.isEmpty, !isBlind {
       complain(.nothingChosen, "none of the \(table.namespaces.count) network namespaces of this host is selected")
     }

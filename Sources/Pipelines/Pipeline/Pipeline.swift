@@ -60,8 +60,7 @@ final class Pipeline {
   var table = NamespaceTable(namespaces: [], generation: 0)
   /// What is known of the table's namespaces.
   var memory = NamespaceMemory()
-  /// Numbers of the control groups that the filter names.
-  var cgroups: [UInt64] = []
+  var cgroups = CgroupNumbers()
   var nextNamespace = 0
   /// The part of that namespace that is read next.
   var nextPart = 0
@@ -199,8 +198,12 @@ final class Pipeline {
   /// Gives up what the poll that runs has not read yet; the rows it gave stay.
   func interruptPoll() {
     guard isPolling else { return }
-    // What is read in parts and has been begun is counted by its parts.
-    pollEnds.interrupted += UInt64(choice.indices.count - nextNamespace - (nextPart > 0 ? 1 : 0))
+    if nextPart > 0 {
+      // It has been begun.
+      for _ in nextPart..<largest.parts(of: choice.indices[nextNamespace]) { partEnded(.interrupted) }
+      nextNamespace += 1
+    }
+    pollEnds.interrupted += UInt64(choice.indices.count - nextNamespace)
     nextNamespace = choice.indices.count
     for slot in 0..<dumps.capacity { endDump(slot, .interrupted) }
     isDue = true
@@ -272,6 +275,7 @@ final class Pipeline {
     plan = new.plan
     encodings = new.encodings
     if plan.kernelFilter != old.kernelFilter { isFilterRefused = false }
+    cgroups = CgroupNumbers()
     if let pool = new.batchPool.take() { batchPool = pool }
     if Pipeline.prefixBytes(encodings) > prefixBytes || plan.lookup.count > old.lookup.count
       || DumpRequest.mostBytes(plan.kernelFilter) > DumpRequest.mostBytes(old.kernelFilter)

@@ -24,6 +24,7 @@ struct PipelineBuilder: Sendable {
   func build(_ plan: PipelinePlan, board: PipelineBoard, awaitsEstate: Bool) throws(StartError) -> Pipeline {
     var log = log
     log[metadataKey: "pipeline"] = "\(plan.name)"
+    warnOfMarks(plan)
     let port = try open(plan, log)
     let encodings = try PipelineBuilder.makeEncodings(plan)
     let sinks = try makeSinks(plan, encodings, port, awaitsEstate: awaitsEstate)
@@ -48,6 +49,7 @@ struct PipelineBuilder: Sendable {
 
   /// What a running pipeline goes on with under other live settings.
   func buildAdjustment(of present: PipelinePlan?, _ plan: PipelinePlan) throws(StartError) -> Pipeline.Adjustment {
+    if present?.selection.filter != plan.selection.filter { warnOfMarks(plan) }
     let encodings = try PipelineBuilder.makeEncodings(plan)
     let isSame =
       present.map {
@@ -61,6 +63,21 @@ struct PipelineBuilder: Sendable {
     } catch {
       throw .system("pipeline \(plan.name): \(error)")
     }
+  }
+
+  /// A filter that compares what the kernel does not tell does not do what it says.
+  private func warnOfMarks(_ plan: PipelinePlan) {
+    guard let filter = plan.selection.filter, !Capabilities.current().contains(.netAdmin) else { return }
+    let keys = [
+      filter.keep.marks.isEmpty ? nil : "`filter.mark` keeps no socket",
+      filter.drop.marks.isEmpty ? nil : "`filter.not.mark` drops none",
+    ].compactMap { $0 }
+    guard !keys.isEmpty else { return }
+    log.warning(
+      """
+      pipeline \(plan.name): the kernel tells marks to CAP_NET_ADMIN alone, and it is missing: \
+      \(keys.joined(separator: ", ")); give it to xtcpd (AmbientCapabilities= of the unit)
+      """)
   }
 
   private static func makeBatchPool(_ plan: PipelinePlan) throws(SystemError) -> BatchPool {

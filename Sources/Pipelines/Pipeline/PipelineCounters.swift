@@ -164,4 +164,14 @@ enum DumpEnd: Equatable {
   case malformed
   case interrupted
   case failed(SystemError)
+
+  /// Of what could not be entered.
+  init(_ error: EntryError) {
+    self =
+      switch error {
+      case .vanished, .replaced: .vanished
+      case .denied: .denied
+      case .system(let reason), .lostHome(let reason): .failed(reason)
+      }
+  }
 }

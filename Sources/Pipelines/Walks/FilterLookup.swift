@@ -4,7 +4,7 @@ import Records
 /// Looks up what a filter calls by name.
 final class FilterLookup: Sendable {
   private let interfaces: InterfaceNames
-  private let cgroups: CgroupPaths
+  fileprivate let cgroups: CgroupPaths
   private let interfaceCount: Int
   let count: Int
 
@@ -16,19 +16,39 @@ final class FilterLookup: Sendable {
     count = filter?.bindingCount ?? 0
   }
 
-  /// Looks up the control groups, which are the same in every namespace.
-  func findCgroups(_ numbers: inout [UInt64]) {
-    numbers.removeAll(keepingCapacity: true)
-    for index in 0..<count - interfaceCount { numbers.append(cgroups.number(index) ?? RowFilter.unbound) }
-  }
-
   /// Writes the filter's bindings for the namespace that the calling thread is in.
-  ///
-  /// - Parameter cgroups: what `findCgroups` found.
-  func bind(_ cgroups: [UInt64], into bindings: UnsafeMutablePointer<UInt64>) {
+  func bind(
+    _ cgroups: borrowing CgroupNumbers, into bindings: UnsafeMutablePointer<UInt64>
+  ) throws(SystemError) {
+    if let failure = cgroups.failure { throw failure }
     for index in 0..<interfaceCount {
-      (bindings + index).initialize(to: interfaces.index(index).map(UInt64.init) ?? RowFilter.unbound)
+      (bindings + index).initialize(to: try interfaces.index(index).map(UInt64.init) ?? RowFilter.unbound)
     }
-    for (index, number) in cgroups.enumerated() { (bindings + interfaceCount + index).initialize(to: number) }
+    for index in 0..<count - interfaceCount {
+      (bindings + interfaceCount + index).initialize(to: cgroups.numbers[index])
+    }
+  }
+}
+
+/// The numbers of the control groups that a filter names: the same in every namespace, looked up once a poll.
+struct CgroupNumbers: ~Copyable {
+  fileprivate var numbers: [UInt64] = []
+  /// Whether they are there cannot be told.
+  fileprivate var failure: SystemError?
+
+  /// - Parameter changed: is told the directory of each that is not there at first, and of each that comes or goes.
+  mutating func update(_ lookup: FilterLookup, changed: (_ directory: String, _ isThere: Bool) -> Void) {
+    let paths = lookup.cgroups.paths
+    do throws(SystemError) {
+      for index in paths.indices {
+        let number = try lookup.cgroups.number(index) ?? RowFilter.unbound
+        let (before, isThere) = (index < numbers.count ? numbers[index] : 0, number != RowFilter.unbound)
+        if index == numbers.count { numbers.append(number) } else { numbers[index] = number }
+        if isThere != (before != RowFilter.unbound) { changed(paths[index], isThere) }
+      }
+      failure = nil
+    } catch {
+      failure = error
+    }
   }
 }

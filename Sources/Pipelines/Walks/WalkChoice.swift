@@ -31,8 +31,12 @@ struct WalkChoice: Equatable, Sendable {
   /// The states that are asked for.
   var states: SocketStates
 
-  /// Whether sockstat is of any use.
-  var needsSockstat: Bool { sparesEmpty || sparesConnections }
+  /// Whether sockstat is of any use: not to who asks for nothing else but what it does not count.
+  var needsSockstat: Bool { (sparesEmpty || sparesConnections) && !wantsOnlyRequests }
+
+  private var wantsOnlyRequests: Bool {
+    states.subtracting(.listen) == .requests
+  }
 
   /// How to begin.
   ///

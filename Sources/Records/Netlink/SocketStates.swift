@@ -18,6 +18,9 @@ public struct SocketStates: OptionSet, Sendable, Hashable {
   /// `TCP_FIN_WAIT2` without a process. `TCP: tw` of sockstat counts both.
   public static let timeWait = SocketStates(rawValue: 1 << 6 | 1 << 5)
 
+  /// `TCP_SYN_RECV`: request sockets, which no count of sockstat has.
+  public static let requests = SocketStates(rawValue: 1 << 3)
+
   /// The kernel's names without `TCP_`, by state number. Number 0 names no state.
   static let kernelNames: [StaticString] = [
     "UNKNOWN", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT",

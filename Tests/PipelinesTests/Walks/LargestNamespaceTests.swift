@@ -23,8 +23,10 @@ import Testing
   }
 
   /// A poll in which each namespace of the table has as many sockets. They are received by whoever is sampled.
-  private func poll(_ largest: inout LargestNamespace, _ table: NamespaceTable, _ sockets: [UInt64]) -> [Int] {
-    largest.beginPoll(table)
+  private func poll(
+    _ largest: inout LargestNamespace, _ table: NamespaceTable, _ sockets: [UInt64], onHost: UInt64? = nil
+  ) -> [Int] {
+    largest.beginPoll(table, hostSockets: onHost)
     let parts = table.namespaces.indices.map { largest.parts(of: $0) }
     for (index, namespace) in table.namespaces.enumerated() {
       for first in stride(from: UInt16(1000), to: 9000, by: 40) {
@@ -43,7 +45,7 @@ import Testing
     #expect(poll(&largest, table, sockets) == [1, 1, 1])
     #expect(poll(&largest, table, sockets) == [1, 1, 1])
     for _ in 0..<3 { #expect(poll(&largest, table, sockets) == [1, 2, 1]) }
-    largest.beginPoll(table)
+    largest.beginPoll(table, hostSockets: nil)
     let (first, second) = (largest.interval(of: 1, part: 0), largest.interval(of: 1, part: 1))
     #expect(first?.isDestination == false && first?.ports.lowerBound == 0 && second?.ports.upperBound == .max)
     #expect(first.map { $0.ports.upperBound + 1 } == second?.ports.lowerBound)
@@ -88,5 +90,31 @@ import Testing
     let table = NamespaceTable(namespaces: namespaces, generation: 1)
     var largest = LargestNamespace(mostParts: 1)
     for _ in 0..<4 { #expect(poll(&largest, table, [100, 200_000, 9000]) == [1, 1, 1]) }
+  }
+
+  /// Each part passes by all sockets of the host.
+  @Test(arguments: [
+    (most: 2, sockets: 100_000, onHost: 100_000, parts: 2), (2, 10_000, 60_000, 2), (2, 10_000, 60_001, 1),
+    (8, 100_000, 100_000, 4), (8, 100_000, 190_000, 3), (8, 9_000, 89_000, 1), (3, 100_000, 100, 3),
+  ])
+  func partsAreAsManyAsAreWorthIt(most: Int, sockets: UInt64, onHost: UInt64, parts: Int) {
+    let table = NamespaceTable(namespaces: [namespaces[0]], generation: 1)
+    var largest = LargestNamespace(mostParts: most)
+    for _ in 0..<2 { _ = poll(&largest, table, [sockets], onHost: onHost) }
+    #expect(poll(&largest, table, [sockets], onHost: onHost) == [parts])
+  }
+
+  @Test func partsCountOnce() {
+    let table = NamespaceTable(namespaces: [namespaces[0]], generation: 1)
+    var largest = LargestNamespace(mostParts: 3)
+    for _ in 0..<2 { _ = poll(&largest, table, [20_000]) }
+    largest.beginPoll(table, hostSockets: nil)
+    #expect(largest.parts(of: 0) == 3)
+    #expect(largest.partEnded(.complete) == nil && largest.partEnded(.timedOut) == nil)
+    #expect(largest.partEnded(.interrupted) == .timedOut)
+    largest.ended(namespaces[0], at: 0, reported: 20_000)
+    largest.beginPoll(table, hostSockets: nil)
+    #expect(largest.parts(of: 0) == 1, "nothing was sampled in that poll")
+    #expect(largest.partEnded(.complete) == .complete)
   }
 }
