@@ -18,9 +18,8 @@ SS, SS_ALL = "-tinHOm", "-tanHieOmo"
 MOUNTS = pathlib.Path("/proc/self/mountinfo")
 FULL_WALK_EVERY = 6  # the default of reader.full_walk_every
 NAMESPACES, SOCKETS_A_NAMESPACE, THOUSAND = 200, 84, 1000
-# What the measure `buffers` changes, beside the defaults.
+# What the measure `buffers` sets, beside the defaults (recv_batch 8, receive_buffers 16, cqe_batch 128).
 BUFFERS = {
-    "defaults": {},
     "receive_buffers 4": {"reader": {"recv_batch": 4}, "pools": {"receive_buffers": 4}},
     "receive_buffers 64": {"pools": {"receive_buffers": 64}},
     "recv_batch 1": {"reader": {"recv_batch": 1}},
@@ -302,26 +301,25 @@ def buffers(run):
     for case, counts in (("one", (run.sockets, 1)), ("many", (SOCKETS_A_NAMESPACE, NAMESPACES))):
         with Population(*counts) as population:
             for mode in run.modes:
-                found = buffers_polls(run, population, mode)
-                for name, (daemon, polls) in found.items():
-                    made = daemon_row(f"{case}, {name}, {mode}", daemon, polls)
+                for made, ratios in buffers_polls(run, population, case, mode):
                     rows.append(run.show(made))
-                    usual = found["defaults"][1]
-                    figures[made["label"]] = {key: ratio(polls, usual, key) for key in ("cpu_ns", "wall_ns")}
-                    run.say("    x defaults: " + ", ".join(
-                        f"{key} {value:.2f}" for key, value in figures[made["label"]].items()))
+                    run.say(f"    x defaults: CPU {ratios['cpu_ns']:.2f}, wall {ratios['wall_ns']:.2f}")
+                    figures[made["label"]] = ratios
     return {"rows": rows, "figures": figures}
 
 
-def buffers_polls(run, population, mode):
-    """All daemons are there and poll in turn, never at the same time: {settings: (daemon, its polls)}."""
-    with contextlib.ExitStack() as stack:
-        daemons = {name: stack.enter_context(Collector(run, population.selection, mode, **settings))
-                   for name, settings in BUFFERS.items()}
-        for daemon in daemons.values():
-            daemon.warm_up(WARM_UP)
-        found = interleave(run.polls, **{name: daemon.poll for name, daemon in daemons.items()})
-        return {name: (daemons[name], polls) for name, polls in found.items()}
+def buffers_polls(run, population, case, mode):
+    """Each beside the defaults, poll by poll: its row, and the ratios to those."""
+    expected = [readers.floor(population)] * run.polls
+    with Collector(run, population.selection, mode) as usual:
+        usual.warm_up(WARM_UP)
+        for name, settings in BUFFERS.items():
+            with Collector(run, population.selection, mode, **settings) as daemon:
+                daemon.warm_up(WARM_UP)
+                found = interleave(run.polls, usual=usual.poll, other=daemon.poll)
+                check_conservation(run, found["usual"] + found["other"], expected * 2)
+                yield (daemon_row(f"{case}, {name}, {mode}", daemon, found["other"]),
+                       {key: ratio(found["other"], found["usual"], key) for key in ("cpu_ns", "wall_ns")})
 
 
 def allocations(run):

@@ -188,9 +188,9 @@ extension Pipeline {
       queue(buffer, of: slot, dump, filledAt: filled)
     } else if result < 0, result != -ENOBUFS, dump.pointee.end == nil {
       endDump(slot, .failed(SystemError("recv", errno: -result)))
-    } else if dump.pointee.needsReceive {
-      hasUnarmedReceives = true
     }
+    // There were no buffers, or the kernel has ended a multishot receive, which it may do with any datagram.
+    if dump.pointee.needsReceive { hasUnarmedReceives = true }
   }
 
   private func queue(

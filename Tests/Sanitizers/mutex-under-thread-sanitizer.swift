@@ -1,6 +1,6 @@
 // What thread-sanitizer.suppressions is about: a counter in a Mutex, which two threads count up, and nothing else.
 //
-//     swiftc -sanitize=thread scripts/mutex-under-thread-sanitizer.swift -o /tmp/mutex && /tmp/mutex
+//     swiftc -sanitize=thread Tests/Sanitizers/mutex-under-thread-sanitizer.swift -o /tmp/mutex && /tmp/mutex
 //
 // prints 200000, so that the lock works, and a report of a data race (Swift 6.3, Linux): Mutex locks by atomics of
 // libswiftSynchronization.so, which is not instrumented, so that the sanitizer does not see them.
