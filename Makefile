@@ -27,7 +27,7 @@ help:
 	@echo "make test      swift test, then the end-to-end tests against the release binary (needs root)"
 	@echo "make build     build release: $(RELEASE)"
 	@echo "make lint      swift-format, shellcheck, yamllint, C warnings"
-	@echo "make bench     xtcpd beside the kernel alone and ss, eight ways (SOCKETS=100000, ONLY=one,many); each sink"
+	@echo "make bench     xtcpd beside the kernel alone and ss, nine ways (SOCKETS=100000, ONLY=one,many); each sink"
 	@echo "make bench-parquet  a million rows as Parquet, beside pyarrow; sums in three readers (PARQUET_ROWS=1000000)"
 	@echo "make fuzz      fuzz the netlink walk and the configuration parser (FUZZ_SECONDS=300 each)"
 	@echo "make sanitize  the unit tests under address sanitizer (release) and thread sanitizer"

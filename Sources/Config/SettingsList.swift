@@ -84,7 +84,8 @@ enum SettingsList {
         reload: .live, "Directories whose mounts give namespaces their names."),
       Setting(
         "paths.cgroup", \.paths.cgroup, .path, default: "/sys/fs/cgroup", reload: .live,
-        "Where the cgroup hierarchy is mounted that `{cgroup: GLOB}` selects by."),
+        "Where the cgroup hierarchy is mounted that `{cgroup: GLOB}` selects by and `filter.cgroup` names (version 2: there, or at `unified` in it)."
+      ),
       Setting(
         "reload.watch", \.reload.watch, .boolean, default: "false", reload: .live,
         "Reload by itself when a file of the configuration has changed; looked at once a second."),

@@ -76,6 +76,8 @@ def test_it_is_kept_as_it_is_written(host):
 def test_a_reload_replaces_it_and_a_refused_one_does_not(host):
     with host.daemon() as running:
         running.wait_for_polls(1)
+        # It is kept by another thread than the one that polls.
+        bed.eventually(host.kept.exists, what="a last good configuration")
         first = host.kept.read_bytes()
         text = running.path.read_text()
         running.path.write_text(text.replace("200ms", "200"))
