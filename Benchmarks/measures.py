@@ -296,7 +296,7 @@ def filtered(run):
 
 
 def buffers(run):
-    """Sizes of buffers and batches, one changed at a time: CPU and wall time of a poll beside one with the defaults."""
+    """Other sizes of buffers and batches: CPU and wall time of a poll beside one with the defaults."""
     rows, figures = [], {}
     for case, counts in (("one", (run.sockets, 1)), ("many", (SOCKETS_A_NAMESPACE, NAMESPACES))):
         with Population(*counts) as population:

@@ -1,4 +1,6 @@
 """What is walked to read a namespace: nothing, the listeners, or all; and that nothing is missed by it."""
+import pathlib
+import re
 import struct
 import subprocess
 import sys
@@ -190,6 +192,11 @@ def test_the_address_family_does_not_matter(tmp_path):
     assert all(int(poll["sockets"]) == 3 and kinds(poll)["full"] == 1 for poll in polls)
 
 
+def sockets_of_the_host():
+    """But those in TIME_WAIT."""
+    return int(re.search(r"^TCP: .* alloc (\d+)", pathlib.Path("/proc/net/sockstat").read_text(), re.M)[1])
+
+
 @pytest.mark.parametrize("mode", ["io_uring", "syscall"])
 def test_a_large_namespace_is_read_in_parts_and_each_socket_once(tmp_path, mode):
     """Beside small ones; from the third poll on by three dumps at a time."""
@@ -201,9 +208,11 @@ def test_a_large_namespace_is_read_in_parts_and_each_socket_once(tmp_path, mode)
             pipelines[name] = {"interval": "700ms", "align": "none", "namespaces": both, "attributes": [],
                                "reader": {"mode": mode, "parallelism": count}, "sinks": {"out": {
                                    "type": "file", "path": str(tmp_path / f"{name}.jsonl"), "format": "jsonl"}}}
+        before = sockets_of_the_host()
         with daemon.Daemon(tmp_path, pipelines) as running:
             for name in pipelines:
                 running.wait_for_polls(6, name)
+        after = sockets_of_the_host()
     running.check_totals()
     rows = {name: rows_by_poll(tmp_path / f"{name}.jsonl") for name in pipelines}
     wanted = {(row["netns_cookie"], row["inet_diag_msg_socket_cookie"]) for row in rows["one"][1]}
@@ -213,8 +222,11 @@ def test_a_large_namespace_is_read_in_parts_and_each_socket_once(tmp_path, mode)
             found = [(row["netns_cookie"], row["inet_diag_msg_socket_cookie"]) for row in polls[number]]
             assert len(found) == len(wanted) and set(found) == wanted, (name, number, len(found), len(wanted))
     assert all(int(poll["incomplete"]) == 0 for poll in running.polls())
-    # Three, unless others of this machine have many sockets at the time, which each part passes by.
-    assert [int(poll["parts"]) in (2, 3) for poll in running.polls("three")[:6]] == [False] * 2 + [True] * 4
+    # Each part passes by the sockets of all others of this machine, too, which may be many at the time.
+    few, most = (1 + sum(parts * (parts - 1) * sockets <= 12 * 9000 for parts in (2, 3)) for sockets in (after, before))
+    found = [int(poll["parts"]) for poll in running.polls("three")[:6]]
+    assert found[:2] == [0, 0] and most >= 2, (found, before, after)
+    assert all(min(few, most) <= (parts or 1) <= 3 for parts in found[2:]), (found, before, after)
     assert all(int(poll["parts"]) == 0 for poll in running.polls("one"))
     # Each namespace counts once, in however many parts it was read.
     assert all(sum(kinds(poll).values()) == 21 for poll in running.polls("three"))
@@ -225,10 +237,10 @@ def test_a_large_namespace_is_read_in_parts_and_each_socket_once(tmp_path, mode)
 def test_a_poll_allocates_nothing(tmp_path, mode, parallelism):
     """Once it is warm, in the whole process: with empty namespaces, listeners, connections, filters and readers."""
     counters = tmp_path / "allocations"
-    with bed.Population(namespaces=6, v4=60, listeners=2) as crowd, \
+    with bed.Population(namespaces=6, v4=60, listeners=2) as crowd, bed.Population(namespaces=1, v4=4200) as large, \
             bed.Population(namespaces=6, plain=1, listeners=2) as quiet, \
             bed.Population(namespaces=6, plain=1) as empty:
-        selection = {"include": [each for some in (crowd, quiet, empty) for each in some.selection["include"]]}
+        selection = {"include": [each for some in (crowd, large, quiet, empty) for each in some.selection["include"]]}
         one = {"interval": "100ms", "align": "none", "namespaces": selection,
                "reader": {"mode": mode, "parallelism": parallelism}, "sinks": {"out": {"type": "blackhole"}},
                "filter": {"not": {"interface": "no-such", "mark": 77, "cgroup": "/no-such", "source_port": 1}}}

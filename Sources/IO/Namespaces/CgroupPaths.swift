@@ -19,7 +19,9 @@ public final class CgroupPaths: Sendable {
   public func number(_ position: Int) throws(SystemError) -> UInt64? {
     var status = stat()
     if stat(directories[position], &status) == 0 { return UInt64(status.st_ino) }
-    guard errno == ENOENT || errno == ENOTDIR else { throw SystemError.last("stat", context: paths[position]) }
+    guard errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG else {
+      throw SystemError.last("stat", context: paths[position])
+    }
     return nil
   }
 }

@@ -18,7 +18,7 @@ public struct HostAdvice: Equatable, Sendable {
   public var sockets: UInt64 = 0
   /// Those of namespaces that are walked: each is passed by in all walks but one.
   public var walkedSockets: UInt64 = 0
-  /// The most sockets that one namespace which shares it has.
+  /// The most sockets that one namespace which shares it has, be it read or not; its owner aside.
   public var largest: UInt64 = 0
 
   public init() {}
@@ -90,11 +90,10 @@ public struct HostAdvice: Equatable, Sendable {
     if isRead { namespaces += 1 }
     guard shares || isOwner else { return }
     sockets += count
+    // Whatever is made afterwards has a hash of that size, be it read or not.
+    if !isOwner { largest = max(largest, count) }
     guard isRead else { return }
-    if !isOwner {
-      sharing += 1
-      largest = max(largest, count)
-    }
+    if !isOwner { sharing += 1 }
     if count > 0 {
       walked += 1
       walkedSockets += count
@@ -103,7 +102,7 @@ public struct HostAdvice: Equatable, Sendable {
 }
 
 extension HostAdvice {
-  /// Of the namespaces of this host that these pipelines read, as far as can be seen; enters each for a moment.
+  /// Of the namespaces of this host, as far as can be seen; enters each for a moment.
   public static func ofThisHost(_ settings: Settings) throws(SystemError) -> HostAdvice {
     let (global, selections) = (settings.global, settings.pipelines.map(\.namespaces))
     let scout = try NamespaceScout(

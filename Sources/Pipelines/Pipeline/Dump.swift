@@ -37,8 +37,6 @@ struct Dump: ~Copyable {
   let socket: Descriptor
   /// Of the namespace's sockets; nil: all of them.
   let ports: PortInterval?
-  /// It is not the first of the parts in which the namespace is read.
-  let isFurtherPart: Bool
   /// What it walks at present.
   var walk: Walk
   /// What sockstat said right before the first walk, if it was asked.
@@ -73,10 +71,9 @@ struct Dump: ~Copyable {
 
   init(
     memory: consuming Lease<DumpMemory>, namespace: Int, socket: consuming Descriptor, walk: Walk, present: Sockstat?,
-    ports: PortInterval?, isFurtherPart: Bool, clock: DumpClock
+    ports: PortInterval?, clock: DumpClock
   ) {
     self.ports = ports
-    self.isFurtherPart = isFurtherPart
     self.memory = memory
     self.namespace = namespace
     self.socket = socket

@@ -11,7 +11,7 @@ extension Pipeline {
   func startDumps(now: Int64) -> Int {
     var started = continueDumps()
     var entered = 0
-    while isPolling, nextNamespace < choice.indices.count, !dumps.isFull, hasRoomForRows() {
+    while isPolling, !cursor.isAtEnd, !dumps.isFull, hasRoomForRows() {
       let isOffered = isForReader
       guard isOffered || started < quantum.size && hasFreeReceiveBuffer else { break }
       if entered == Self.entriesATurn {
@@ -19,9 +19,8 @@ extension Pipeline {
         break
       }
       guard let memory = dumpPool.lease() else { break }
-      let index = choice.indices[nextNamespace]
-      let part = nextPart
-      advance()
+      let (index, part) = (choice.indices[cursor.namespace], cursor.part)
+      cursor.advance(parts: largest.parts(of: index))
       entered += 1
       do throws(EntryError) {
         let isStarted = try startDump(memory, namespace: index, part: part, toReader: isOffered, now: now)
@@ -37,15 +36,6 @@ extension Pipeline {
   private var isForReader: Bool {
     guard let readers else { return false }
     return readers.isIdle || readers.hasRoom && dumps.count > readers.handedOver
-  }
-
-  /// Goes on to the next part of the namespace, or to the next namespace.
-  private func advance() {
-    nextPart += 1
-    if nextPart >= largest.parts(of: choice.indices[nextNamespace]) {
-      nextNamespace += 1
-      nextPart = 0
-    }
   }
 
   /// Starts the second walk of dumps for which the first was not enough.
@@ -79,7 +69,7 @@ extension Pipeline {
     if ports != nil { pollParts += 1 }
     let dump = Dump(
       memory: memory, namespace: namespace, socket: socket, walk: walk, present: present, ports: ports,
-      isFurtherPart: part > 0, clock: DumpClock(now: now, held: hold.held(now: now)))
+      clock: DumpClock(now: now, held: hold.held(now: now)))
     guard let slot = dumps.insert(dump), let dump = dumps[slot] else { return false }
     send(slot, dump, toReader: toReader)
     return true
@@ -258,8 +248,8 @@ extension Pipeline {
       }
       counters.walks.listeners += 1
     case .rest: counters.walks.countTables(kernelFilter)
-    case .full where dump.pointee.ports != nil:
-      if !dump.pointee.isFurtherPart { counters.walks.countTables(kernelFilter) }
+    // The last part counts for all.
+    case .full where dump.pointee.ports != nil: break
     case .full:
       if plan.selection.states.contains(.listen), kernelFilter.isEmpty {
         memory[namespace].listeners = dump.pointee.listening
@@ -336,7 +326,9 @@ extension Pipeline {
 
   /// A namespace that is read in parts is counted once, when the last of them is over.
   func partEnded(_ end: DumpEnd) {
-    if let end = largest.partEnded(end) { pollEnds.count(end) }
+    guard let end = largest.partEnded(end) else { return }
+    pollEnds.count(end)
+    if end == .complete { counters.walks.countTables(kernelFilter) }
   }
 
   func freeIfDone(_ slot: Int) {

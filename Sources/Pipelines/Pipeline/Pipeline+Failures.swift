@@ -16,6 +16,7 @@ extension Pipeline {
     case .denied(let reason):
       complain(.denied, "\(reason): entering network namespace \(name) needs CAP_SYS_ADMIN; its sockets are not read")
     case .system(let reason):
+      estimateUnread(namespace, reported: 0)
       complain(.failed, "\(reason), in network namespace \(name)")
     case .lostHome(let reason):
       failure = reason
@@ -25,7 +26,7 @@ extension Pipeline {
   /// A dump ended before the kernel said that it was done.
   func dumpFailed(_ end: DumpEnd, _ dump: UnsafeMutablePointer<Dump>) {
     let namespace = table.namespaces[dump.pointee.namespace]
-    estimateUnread(namespace, dump)
+    estimateUnread(dump.pointee.namespace, reported: dump.pointee.reported)
     switch end {
     case .refused(let error):
       complain(.refused, "\(error), in network namespace \(namespace.name)")
@@ -48,10 +49,9 @@ extension Pipeline {
   /// The kernel knows how many sockets a namespace has (`TCP: inuse` and `tw` of /proc/net/sockstat): what was not reported of
   /// them is what the given-up dump did not get to.
   /// Of a part it is as much as of the others. With a filter in the kernel it is too much: what the filter would have dropped is in it.
-  private func estimateUnread(_ namespace: Namespace, _ dump: UnsafeMutablePointer<Dump>) {
-    let reported = dump.pointee.reported
+  private func estimateUnread(_ namespace: Int, reported: UInt64) {
     do throws(EntryError) {
-      let present = try door.readSockstat(namespace).total / UInt64(largest.parts(of: dump.pointee.namespace))
+      let present = try door.readSockstat(table.namespaces[namespace]).total / UInt64(largest.parts(of: namespace))
       counters.socketsUnread += present > reported ? present - reported : 0
     } catch {
       if case .lostHome(let reason) = error { failure = reason }

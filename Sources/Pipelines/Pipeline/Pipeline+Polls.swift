@@ -27,13 +27,13 @@ extension Pipeline {
     rowsBefore = counters.rows
     walksBefore = counters.walks
     pollParts = 0
-    (nextNamespace, nextPart) = (0, 0)
+    cursor = PollCursor(count: choice.indices.count)
     isPolling = true
   }
 
   /// The poll is over when every chosen namespace has been read or given up, and all that was received has been encoded.
   func endPollIfDone(now: Int64) {
-    guard isPolling, nextNamespace >= choice.indices.count, dumps.count == 0, received.isEmpty else { return }
+    guard isPolling, cursor.isAtEnd, dumps.count == 0, received.isEmpty else { return }
     if plan.batchMaxAge == 0 || isStopping { for encoding in encodings { encoding.ship() } }
     countPoll(duration: now - pollStarted)
     logPoll(duration: now - pollStarted)

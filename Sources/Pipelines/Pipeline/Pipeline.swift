@@ -61,9 +61,7 @@ final class Pipeline {
   /// What is known of the table's namespaces.
   var memory = NamespaceMemory()
   var cgroups = CgroupNumbers()
-  var nextNamespace = 0
-  /// The part of that namespace that is read next.
-  var nextPart = 0
+  var cursor = PollCursor(count: 0)
   var largest: LargestNamespace
   /// Parts read in the poll that runs.
   var pollParts = 0
@@ -198,13 +196,11 @@ final class Pipeline {
   /// Gives up what the poll that runs has not read yet; the rows it gave stay.
   func interruptPoll() {
     guard isPolling else { return }
-    if nextPart > 0 {
-      // It has been begun.
-      for _ in nextPart..<largest.parts(of: choice.indices[nextNamespace]) { partEnded(.interrupted) }
-      nextNamespace += 1
+    if !cursor.isAtEnd {
+      let skipped = cursor.skipRest(partsOfNext: largest.parts(of: choice.indices[cursor.namespace]))
+      pollEnds.interrupted += UInt64(skipped.namespaces)
+      for _ in 0..<skipped.parts { partEnded(.interrupted) }
     }
-    pollEnds.interrupted += UInt64(choice.indices.count - nextNamespace)
-    nextNamespace = choice.indices.count
     for slot in 0..<dumps.capacity { endDump(slot, .interrupted) }
     isDue = true
   }
@@ -275,7 +271,7 @@ final class Pipeline {
     plan = new.plan
     encodings = new.encodings
     if plan.kernelFilter != old.kernelFilter { isFilterRefused = false }
-    cgroups = CgroupNumbers()
+    if plan.lookup.cgroupPaths != old.lookup.cgroupPaths { cgroups = CgroupNumbers() }
     if let pool = new.batchPool.take() { batchPool = pool }
     if Pipeline.prefixBytes(encodings) > prefixBytes || plan.lookup.count > old.lookup.count
       || DumpRequest.mostBytes(plan.kernelFilter) > DumpRequest.mostBytes(old.kernelFilter)

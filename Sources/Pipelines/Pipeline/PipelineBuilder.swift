@@ -24,7 +24,7 @@ struct PipelineBuilder: Sendable {
   func build(_ plan: PipelinePlan, board: PipelineBoard, awaitsEstate: Bool) throws(StartError) -> Pipeline {
     var log = log
     log[metadataKey: "pipeline"] = "\(plan.name)"
-    warnOfMarks(plan)
+    try checkFilter(plan)
     let port = try open(plan, log)
     let encodings = try PipelineBuilder.makeEncodings(plan)
     let sinks = try makeSinks(plan, encodings, port, awaitsEstate: awaitsEstate)
@@ -49,7 +49,7 @@ struct PipelineBuilder: Sendable {
 
   /// What a running pipeline goes on with under other live settings.
   func buildAdjustment(of present: PipelinePlan?, _ plan: PipelinePlan) throws(StartError) -> Pipeline.Adjustment {
-    if present?.selection.filter != plan.selection.filter { warnOfMarks(plan) }
+    if present?.selection.filter != plan.selection.filter { try checkFilter(plan) }
     let encodings = try PipelineBuilder.makeEncodings(plan)
     let isSame =
       present.map {
@@ -66,7 +66,12 @@ struct PipelineBuilder: Sendable {
   }
 
   /// A filter that compares what the kernel does not tell does not do what it says.
-  private func warnOfMarks(_ plan: PipelinePlan) {
+  private func checkFilter(_ plan: PipelinePlan) throws(StartError) {
+    do throws(SystemError) {
+      try plan.lookup.check()
+    } catch {
+      throw .system("pipeline \(plan.name): filter.cgroup: \(error)")
+    }
     guard let filter = plan.selection.filter, !Capabilities.current().contains(.netAdmin) else { return }
     let keys = [
       filter.keep.marks.isEmpty ? nil : "`filter.mark` keeps no socket",

@@ -97,15 +97,15 @@ extension Supervisor {
     }
   }
 
-  /// Says what could be done about the host, if it is worth it. Once, when all that is urgent has been done: it enters every
-  /// namespace that is read, and it is no matter of every day.
-  public func adviseOnHost() throws(StartError) {
+  /// Says what could be done about the host, if it is worth it. Once, when all that is urgent has been done.
+  public func adviseOnHost() {
     guard let scout, let running else { return }
     do throws(SystemError) {
       let advice = try scout.examineHost(for: running.settings.pipelines.map(\.namespaces))
       if advice.isWorthIt { log.notice("\(advice.text)") }
     } catch {
-      throw .system("looking at this host's network namespaces: \(error)")
+      // The scout's next turn ends the process, in order.
+      log.error("looking at this host's network namespaces: \(error)")
     }
   }
 

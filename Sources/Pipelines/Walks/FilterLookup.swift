@@ -16,6 +16,14 @@ final class FilterLookup: Sendable {
     count = filter?.bindingCount ?? 0
   }
 
+  /// Directories of the control groups.
+  var cgroupPaths: [String] { cgroups.paths }
+
+  /// Finds what makes it impossible to tell whether the control groups are there.
+  func check() throws(SystemError) {
+    for index in cgroups.paths.indices { _ = try cgroups.number(index) }
+  }
+
   /// Writes the filter's bindings for the namespace that the calling thread is in.
   func bind(
     _ cgroups: borrowing CgroupNumbers, into bindings: UnsafeMutablePointer<UInt64>

@@ -31,9 +31,11 @@ struct WalkChoice: Equatable, Sendable {
   /// The states that are asked for.
   var states: SocketStates
 
-  /// Whether sockstat is of any use: not to who asks for nothing else but what it does not count.
-  var needsSockstat: Bool { (sparesEmpty || sparesConnections) && !wantsOnlyRequests }
+  /// Whether sockstat is of any use.
+  var needsSockstat: Bool { sparesEmpty || sparesConnections }
 
+  /// Who asks for nothing else but what sockstat does not count would see it only when a full walk is due. Where nothing is in use
+  /// there is no listener for it to hang on.
   private var wantsOnlyRequests: Bool {
     states.subtracting(.listen) == .requests
   }
@@ -47,7 +49,7 @@ struct WalkChoice: Equatable, Sendable {
     guard let present, !isFullWalkDue(known, poll: poll) else { return .full }
     let timeWait = states.isDisjoint(with: .timeWait) ? 0 : present.timeWait
     if sparesEmpty, present.inUse == 0, timeWait == 0 { return .none }
-    guard sparesConnections, timeWait == 0, states != .listen else { return .full }
+    guard sparesConnections, timeWait == 0, states != .listen, !wantsOnlyRequests else { return .full }
     // A walk for nothing is not dear; it is not cheap either, so it is not tried against better knowledge.
     return known.listeners.map { $0 == present.inUse } ?? true ? .listeners : .full
   }

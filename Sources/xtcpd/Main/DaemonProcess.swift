@@ -40,7 +40,7 @@ enum DaemonProcess {
         reporter.start()
         let status = supervisor.status()
         log.info("\(StartLine.text(of: status))", metadata: StartLine.metadata(of: status))
-        try supervisor.adviseOnHost()
+        supervisor.adviseOnHost()
       } catch {
         log.error("\(error)")
         services.close()

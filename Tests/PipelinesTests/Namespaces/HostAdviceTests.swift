@@ -28,7 +28,7 @@ import Testing
     advice.take(sockets: 30_000, shares: true, isOwner: false, isRead: false)
     for _ in 0..<20 { advice.take(sockets: 10, shares: true, isOwner: false) }
     #expect((advice.namespaces, advice.sharing, advice.walked) == (20, 20, 20))
-    #expect(advice.sockets == 80_200 && advice.largest == 10 && advice.isWorthIt)
+    #expect(advice.sockets == 80_200 && advice.largest == 30_000 && advice.isWorthIt)
     #expect(advice.waste == (20 * 80_200 - 200) * 100)
   }
 
