@@ -173,7 +173,7 @@ enum SettingsList {
         "reader.cqe_batch", \.reader.cqeBatch, .integer(1...4096), default: "128", reload: .live,
         "Completions reaped from the ring at a time."),
       Setting(
-        "reader.full_walk_every", \.reader.fullWalkEvery, .integer(1...1000), default: "6", reload: .live,
+        "reader.full_walk_every", \.reader.fullWalkEvery, .integer(1...1_000_000), default: "6", reload: .live,
         "Each namespace is read by a full walk of the kernel's tables once in so many polls, whatever `reader.shortcuts` would spare; "
           + "1: always."),
       Setting(

@@ -153,7 +153,7 @@ struct SettingCase<Root: Sendable>: Sendable, CustomTestStringConvertible {
     SettingCase(
       path: "reader.full_walk_every", isDefault: { $0.reader.fullWalkEvery == 6 },
       good: [("1", { $0.reader.fullWalkEvery == 1 }), ("1000", { $0.reader.fullWalkEvery == 1000 })],
-      bad: [("0", "`reader.full_walk_every` must be a whole number from 1 to 1000, not `0`")]),
+      bad: [("0", "`reader.full_walk_every` must be a whole number from 1 to 1000000, not `0`")]),
     SettingCase(
       path: "reader.shortcuts", isDefault: { $0.reader.shortcuts == Set(ReaderShortcut.allCases) },
       good: [

@@ -90,7 +90,7 @@ def test_only_what_must_be_walked_is(tmp_path, case, mode):
 def test_what_comes_and_goes_is_seen_at_the_next_poll(tmp_path):
     output = tmp_path / "rows.jsonl"
     with holder.Holder([["127.0.0.1", 443]]) as held, Actor(held) as actor, \
-            daemon.Daemon(tmp_path, {"p": settings(held, output, full_walk_every=1000)}) as running:
+            daemon.Daemon(tmp_path, {"p": settings(held, output, full_walk_every=1_000_000)}) as running:
         def sockets_become(count):
             number = len(running.polls("p"))
             running.wait_for_polls(number + 3, "p")
@@ -118,8 +118,9 @@ def test_time_wait_is_read_when_nothing_is_in_use(tmp_path):
              "a, _ = s.accept(); c.close(); a.close(); s.close()")
     with holder.Holder([]) as held, Actor(held) as actor:
         actor.do(close)
-        one = settings(held, output, full_walk_every=1000)
-        other = {**settings(held, tmp_path / "other.jsonl", full_walk_every=1000), "filter": {"states": "established"}}
+        one = settings(held, output, full_walk_every=1_000_000)
+        other = {**settings(held, tmp_path / "other.jsonl", full_walk_every=1_000_000),
+                 "filter": {"states": "established"}}
         with daemon.Daemon(tmp_path, {"p": one, "established": other}) as running:
             running.wait_for_polls(4, "p")
             running.wait_for_polls(4, "established")
@@ -156,7 +157,7 @@ def test_who_asks_for_half_open_connections_alone_sees_them_in_each_poll(tmp_pat
 @shows("pipeline.reader.shortcuts", "pipeline.reader.full_walk_every")
 def test_shortcuts_can_be_turned_off_while_it_runs(tmp_path):
     with holder.Holder([]) as empty:
-        one = settings(empty, tmp_path / "rows.jsonl", full_walk_every=1000)
+        one = settings(empty, tmp_path / "rows.jsonl", full_walk_every=1_000_000)
         with daemon.Daemon(tmp_path, {"p": one}) as running:
             running.wait_for_polls(3, "p")
             assert kinds(running.polls("p")[-1])["none"] == 1
@@ -187,7 +188,7 @@ def test_the_address_family_does_not_matter(tmp_path):
     """Listeners and connections of IPv6 are in sockstat6 alone."""
     with holder.Holder([["::1", 443]], [["::1", 40001, "::1", 443]]) as held:
         output = tmp_path / "rows.jsonl"
-        with daemon.Daemon(tmp_path, {"p": settings(held, output, full_walk_every=1000)}) as running:
+        with daemon.Daemon(tmp_path, {"p": settings(held, output, full_walk_every=1_000_000)}) as running:
             polls = running.wait_for_polls(4, "p")
     assert all(int(poll["sockets"]) == 3 and kinds(poll)["full"] == 1 for poll in polls)
 
