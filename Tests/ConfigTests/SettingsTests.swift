@@ -152,8 +152,11 @@ struct SettingCase<Root: Sendable>: Sendable, CustomTestStringConvertible {
       ]),
     SettingCase(
       path: "reader.full_walk_every", isDefault: { $0.reader.fullWalkEvery == 6 },
-      good: [("1", { $0.reader.fullWalkEvery == 1 }), ("1000", { $0.reader.fullWalkEvery == 1000 })],
-      bad: [("0", "`reader.full_walk_every` must be a whole number from 1 to 1000000, not `0`")]),
+      good: [("1", { $0.reader.fullWalkEvery == 1 }), ("1000000", { $0.reader.fullWalkEvery == 1_000_000 })],
+      bad: [
+        ("0", "`reader.full_walk_every` must be a whole number from 1 to 1000000, not `0`"),
+        ("1000001", "`reader.full_walk_every` must be a whole number from 1 to 1000000, not `1000001`"),
+      ]),
     SettingCase(
       path: "reader.shortcuts", isDefault: { $0.reader.shortcuts == Set(ReaderShortcut.allCases) },
       good: [

@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -175,6 +176,11 @@ class Process:
             except FileNotFoundError:  # closed between listing and reading
                 pass
         return found
+
+
+def sockets_of_the_host():
+    """TCP sockets of all namespaces, but those in TIME_WAIT."""
+    return int(re.search(r"^TCP: .* alloc (\d+)", pathlib.Path("/proc/net/sockstat").read_text(), re.M)[1])
 
 
 def eventually(condition, timeout=10, what="condition"):

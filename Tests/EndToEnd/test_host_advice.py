@@ -30,11 +30,12 @@ def advice(selection, **options):
 def test_a_shared_hash_is_told_with_what_a_hash_of_their_own_would_save(tmp_path):
     with bed.Population(namespaces=30, v4=400) as crowd:
         line = advice(crowd.selection)
+        others = max(0, bed.sockets_of_the_host() - 30 * 800)
         with daemon.Daemon(tmp_path, {"p": {**PIPELINE, "namespaces": crowd.selection}}) as running:
             told = running.wait_for_log("share one hash")
     assert "30 of the 30 network namespaces that are read share one hash of" in line, line
     sockets = int(line.split("one hash of ")[1].split()[0])
-    assert sockets >= 30 * 800 and "tcp_child_ehash_entries=2048" in line, line
+    assert 30 * 800 <= sockets <= 30 * 900 + others + 10_000 and "tcp_child_ehash_entries=2048" in line, line
     # Sockets of the rest of this machine are in it, and come and go.
     assert re.sub(r"\d+", "N", json.loads(told)["message"]) in re.sub(r"\d+", "N", line), told
 
@@ -44,7 +45,7 @@ def test_namespaces_with_a_hash_of_their_own_are_no_matter():
     SYSCTL.write_text("2048")
     try:
         with bed.Population(namespaces=30, v4=400) as crowd:
-            assert "share one hash" not in advice(crowd.selection)
+            assert advice(crowd.selection) == "host: nothing to be said"
     finally:
         SYSCTL.write_text(before)
 

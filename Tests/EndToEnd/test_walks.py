@@ -1,6 +1,4 @@
 """What is walked to read a namespace: nothing, the listeners, or all; and that nothing is missed by it."""
-import pathlib
-import re
 import struct
 import subprocess
 import sys
@@ -193,11 +191,6 @@ def test_the_address_family_does_not_matter(tmp_path):
     assert all(int(poll["sockets"]) == 3 and kinds(poll)["full"] == 1 for poll in polls)
 
 
-def sockets_of_the_host():
-    """But those in TIME_WAIT."""
-    return int(re.search(r"^TCP: .* alloc (\d+)", pathlib.Path("/proc/net/sockstat").read_text(), re.M)[1])
-
-
 @pytest.mark.parametrize("mode", ["io_uring", "syscall"])
 def test_a_large_namespace_is_read_in_parts_and_each_socket_once(tmp_path, mode):
     """Beside small ones; from the third poll on by three dumps at a time."""
@@ -209,11 +202,11 @@ def test_a_large_namespace_is_read_in_parts_and_each_socket_once(tmp_path, mode)
             pipelines[name] = {"interval": "700ms", "align": "none", "namespaces": both, "attributes": [],
                                "reader": {"mode": mode, "parallelism": count}, "sinks": {"out": {
                                    "type": "file", "path": str(tmp_path / f"{name}.jsonl"), "format": "jsonl"}}}
-        before = sockets_of_the_host()
+        before = bed.sockets_of_the_host()
         with daemon.Daemon(tmp_path, pipelines) as running:
             for name in pipelines:
                 running.wait_for_polls(6, name)
-        after = sockets_of_the_host()
+        after = bed.sockets_of_the_host()
     running.check_totals()
     rows = {name: rows_by_poll(tmp_path / f"{name}.jsonl") for name in pipelines}
     wanted = {(row["netns_cookie"], row["inet_diag_msg_socket_cookie"]) for row in rows["one"][1]}

@@ -26,7 +26,7 @@ extension Pipeline {
         let isStarted = try startDump(memory, namespace: index, part: part, toReader: isOffered, now: now)
         if isStarted, !isOffered { started += 1 }
       } catch {
-        entryFailed(error, namespace: index, isPart: largest.parts(of: index) > 1)
+        entryFailed(error, namespace: index)
       }
     }
     return started
@@ -315,8 +315,8 @@ extension Pipeline {
       dump.pointee.isWaiting = false
       waitingDumps -= 1
     }
-    if dump.pointee.ports == nil { pollEnds.count(end) } else { partEnded(end) }
     let namespace = dump.pointee.namespace
+    count(end, of: namespace)
     largest.ended(table.namespaces[namespace], at: namespace, reported: dump.pointee.reported)
     if let receive = dump.pointee.receive { port.cancel(receive) }
     if dump.pointee.isWithReader { readers?.cancel(owner: UInt32(slot)) }
@@ -324,8 +324,9 @@ extension Pipeline {
     freeIfDone(slot)
   }
 
-  /// A namespace that is read in parts is counted once, when the last of them is over.
-  func partEnded(_ end: DumpEnd) {
+  /// Counts how a read of a namespace ended. One in parts counts once, when the last of them is over.
+  func count(_ end: DumpEnd, of namespace: Int) {
+    guard largest.parts(of: namespace) > 1 else { return pollEnds.count(end) }
     guard let end = largest.partEnded(end) else { return }
     pollEnds.count(end)
     if end == .complete { counters.walks.countTables(kernelFilter) }

@@ -5,10 +5,9 @@ import Sinks
 /// Failures: what could not be read is counted, estimated, and said once.
 extension Pipeline {
   /// A namespace could not be entered. It costs its part of this poll; the next poll looks for it anew.
-  func entryFailed(_ error: EntryError, namespace: Int, isPart: Bool) {
+  func entryFailed(_ error: EntryError, namespace: Int) {
     let name = table.namespaces[namespace].name
-    let end = DumpEnd(error)
-    if isPart { partEnded(end) } else { pollEnds.count(end) }
+    count(DumpEnd(error), of: namespace)
     switch error {
     case .vanished, .replaced:
       namespaces.markStale(table.namespaces[namespace])

@@ -10,7 +10,7 @@ extension Pipeline {
     isBlind = table.generation == 0
     choice.update(for: table)
     memory.follow(table)
-    largest.beginPoll(table, hostSockets: readers == nil ? nil : try? Sockstat.read().allocated)
+    largest.beginPoll(table, hostSockets: try? Sockstat.read().allocated)
     cgroups.update(plan.lookup) { directory, isThere in
       log.notice(
         isThere

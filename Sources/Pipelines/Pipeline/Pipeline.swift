@@ -197,9 +197,10 @@ final class Pipeline {
   func interruptPoll() {
     guard isPolling else { return }
     if !cursor.isAtEnd {
-      let skipped = cursor.skipRest(partsOfNext: largest.parts(of: choice.indices[cursor.namespace]))
+      let next = choice.indices[cursor.namespace]
+      let skipped = cursor.skipRest(partsOfNext: largest.parts(of: next))
       pollEnds.interrupted += UInt64(skipped.namespaces)
-      for _ in 0..<skipped.parts { partEnded(.interrupted) }
+      for _ in 0..<skipped.parts { count(.interrupted, of: next) }
     }
     for slot in 0..<dumps.capacity { endDump(slot, .interrupted) }
     isDue = true

@@ -31,14 +31,15 @@ struct LargestNamespace: ~Copyable {
 
   /// Decides by what the poll before has seen.
   ///
-  /// - Parameter hostSockets: TCP sockets of all namespaces of the host; nil: not known.
-  mutating func beginPoll(_ table: NamespaceTable, hostSockets: UInt64?) {
+  /// - Parameter hostSockets: TCP sockets of all namespaces of the host; nil: not known. Asked for only where there is something
+  ///   to cut.
+  mutating func beginPoll(_ table: NamespaceTable, hostSockets: @autoclosure () -> UInt64?) {
     split = .whole
     guard mostParts > 1 else { return }
     if let other, other.sockets > sockets {
       namespace = other.sockets >= Self.leastToSplit ? other.namespace : nil
     } else if sockets >= Self.leastToSplit {
-      split = PortSplit(of: &sample, parts: worthwhileParts(hostSockets ?? sockets))
+      split = PortSplit(of: &sample, parts: worthwhileParts(hostSockets() ?? sockets))
     } else {
       namespace = nil
     }

@@ -36,9 +36,7 @@ struct WalkChoice: Equatable, Sendable {
 
   /// Who asks for nothing else but what sockstat does not count would see it only when a full walk is due. Where nothing is in use
   /// there is no listener for it to hang on.
-  private var wantsOnlyRequests: Bool {
-    states.subtracting(.listen) == .requests
-  }
+  private var wantsOnlyRequests: Bool { states.subtracting(.listen) == .requests }
 
   /// How to begin.
   ///

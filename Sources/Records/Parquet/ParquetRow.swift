@@ -103,7 +103,8 @@ struct ParquetColumns: ~Copyable {
   /// Takes back what was appended since `mark`.
   func takeBack() { for index in 0..<count { builders[index].takeBack(to: marks[index]) } }
 
-  /// Puts the body of column `index`'s page in hand into `scratch.body` and begins the next page.
+  /// Puts the body of column `index`'s page in hand into `scratch.body` and begins the next page. Here and
+  /// not through `builders` in the writer: there the thread sanitizer's build takes it for an overlap with `scratch`.
   func closePage(_ index: Int, rows: Int, _ scratch: inout PageScratch) -> PageEncoding {
     builders[index].closePage(rows: rows, &scratch)
   }

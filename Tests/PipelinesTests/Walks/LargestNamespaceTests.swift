@@ -4,13 +4,7 @@ import Testing
 @testable import Pipelines
 
 @Suite struct LargestNamespaceTests {
-  private static func namespace(_ number: UInt64) -> Namespace {
-    Namespace(
-      name: "n\(number)", key: NamespaceKey(node: NamespaceNode(device: 4, inode: number), cookie: number),
-      isHost: false, paths: ["/run/netns/n\(number)"], mounts: [])
-  }
-
-  private let namespaces = (1...3).map(namespace)
+  private let namespaces = (1...3).map(Namespace.numbered)
 
   /// A datagram of one socket of each source port.
   private func datagram(_ ports: some Sequence<UInt16>) -> [UInt8] {

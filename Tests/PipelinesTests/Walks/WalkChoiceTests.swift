@@ -95,17 +95,12 @@ import Testing
   }
 
   @Test func memoryFollowsTheTable() {
-    func namespace(_ number: UInt64) -> Namespace {
-      Namespace(
-        name: "n\(number)", key: NamespaceKey(node: NamespaceNode(device: 4, inode: number), cookie: number),
-        isHost: false, paths: ["/run/netns/n\(number)"], mounts: [])
-    }
-    let (a, b, c) = (namespace(1), namespace(2), namespace(3))
+    let (a, b, c) = (Namespace.numbered(1), Namespace.numbered(2), Namespace.numbered(3))
     var memory = NamespaceMemory()
     memory.follow(NamespaceTable(namespaces: [a, b], generation: 1))
     memory[1].listeners = 7
     memory[0].hasBeenWalked = true
-    memory.follow(NamespaceTable(namespaces: [b, c, namespace(1)], generation: 2))
+    memory.follow(NamespaceTable(namespaces: [b, c, Namespace.numbered(1)], generation: 2))
     #expect(memory[0].listeners == 7 && memory[1].listeners == nil)
     // By its numbers it might be another one.
     #expect(!memory[2].hasBeenWalked)
