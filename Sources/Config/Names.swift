@@ -98,6 +98,8 @@ public enum ReaderShortcut: String, CaseIterable, Sendable {
   case empty
   /// Walk the table of listeners alone where they are all that is in use.
   case listeners
+  /// Ask for the connections that are known from the last walk, one by one, where they and listeners are all that is in use.
+  case known
   /// Have the kernel leave out what the filter drops.
   case filter
 }

@@ -190,6 +190,8 @@ public struct PoolSettings: Sendable, Equatable {
   public var receiveBuffers = 0
   /// Batches being encoded or written.
   public var batches = 0
+  /// Connections remembered from poll to poll.
+  public var knownSockets = 0
 }
 
 /// When a batch is full: whichever limit is reached first.

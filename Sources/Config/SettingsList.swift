@@ -180,14 +180,19 @@ enum SettingsList {
         "reader.shortcuts", \.reader.shortcuts,
         .set([("all", Set(ReaderShortcut.allCases))], or: .list(of: .choice, atLeast: 0)), default: "all",
         reload: .live,
-        "What spares a full walk: `empty` (sockstat says that nothing is in use), `listeners` (that nothing but listeners is), `filter` "
-          + "(the kernel leaves out what `filter` drops)."),
+        "What spares a full walk: `empty` (sockstat says that nothing is in use), `listeners` (that nothing but listeners is), `known` "
+          + "(that nothing else is but listeners and connections known from the last walk, which are asked for one by one), `filter` (the kernel leaves out what `filter` drops)."
+      ),
       Setting(
         "pools.receive_buffers", \.pools.receiveBuffers, .integer(1...4096), default: "16", reload: .pipeline,
         "Buffers of 32 KiB for what the kernel answers."),
       Setting(
         "pools.batches", \.pools.batches, .integer(1...4096), default: "4", reload: .pipeline,
         "Batches being encoded or written, each of `batch.bytes`."),
+      Setting(
+        "pools.known_sockets", \.pools.knownSockets, .integer(0...4_194_304), default: "32768", reload: .pipeline,
+        "Connections remembered from poll to poll, so that they can be asked for without a walk: 24 bytes each, of IPv6 48, which count "
+          + "twice."),
       Setting(
         "batch.rows", \.batch.rows, .integer(1...1_000_000), default: "10000", reload: .live, "Rows in a full batch."),
       Setting(

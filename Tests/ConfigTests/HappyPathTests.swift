@@ -56,7 +56,7 @@ import Testing
     #expect(host.label == "edge")
     #expect(host.tag == "")
     #expect(host.attributes == AttributeName.defaultSelection)
-    #expect(host.pools == PoolSettings(receiveBuffers: 32, batches: 4))
+    #expect(host.pools == PoolSettings(receiveBuffers: 32, batches: 4, knownSockets: 32_768))
     #expect(host.batch == BatchSettings(rows: 10_000, bytes: 768 << 10, maxAge: .zero))
     #expect(host.filter.states == Set(StateName.allCases))
     #expect(host.namespaces == NamespaceSelection(include: [.host], exclude: []))

@@ -109,7 +109,7 @@ import Testing
     "enabled": "false", "interval": "7s", "timeout": "1s", "align": "none", "label": "x", "tag": "x",
     "attributes": "[info]", "reader.mode": "syscall", "reader.parallelism": "2", "reader.recv_batch": "4",
     "reader.cqe_batch": "64", "reader.full_walk_every": "2", "reader.shortcuts": "[empty]",
-    "pools.receive_buffers": "32", "pools.batches": "5", "batch.rows": "10",
+    "pools.receive_buffers": "32", "pools.batches": "5", "pools.known_sockets": "0", "batch.rows": "10",
     "batch.bytes": "1MiB", "batch.max_age": "1s", "queue.bytes": "1MiB", "queue.reserve": "64KiB",
     "queue.when_full": "drop_newest", "queue.spill_bytes": "2GiB", "retry.initial": "1s",
     "retry.max": "10s", "retry.give_up_after": "1m",

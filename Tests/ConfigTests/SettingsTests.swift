@@ -160,11 +160,11 @@ struct SettingCase<Root: Sendable>: Sendable, CustomTestStringConvertible {
     SettingCase(
       path: "reader.shortcuts", isDefault: { $0.reader.shortcuts == Set(ReaderShortcut.allCases) },
       good: [
-        ("all", { $0.reader.shortcuts.count == 3 }), ("[]", { $0.reader.shortcuts.isEmpty }),
+        ("all", { $0.reader.shortcuts.count == 4 }), ("[]", { $0.reader.shortcuts.isEmpty }),
         ("[empty, filter]", { $0.reader.shortcuts == [.empty, .filter] }),
       ],
       bad: [
-        ("[idle]", "`reader.shortcuts` must be one of empty, listeners, filter, not `idle`"),
+        ("[idle]", "`reader.shortcuts` must be one of empty, listeners, known, filter, not `idle`"),
         ("none", "`reader.shortcuts` must be `all` or a list, not `none`"),
       ]),
     SettingCase(
@@ -180,6 +180,13 @@ struct SettingCase<Root: Sendable>: Sendable, CustomTestStringConvertible {
       bad: [
         ("0", "`pools.batches` must be a whole number from 1 to 4096, not `0`"),
         ("4097", "`pools.batches` must be a whole number from 1 to 4096, not `4097`"),
+      ]),
+    SettingCase(
+      path: "pools.known_sockets", isDefault: { $0.pools.knownSockets == 32_768 },
+      good: [("0", { $0.pools.knownSockets == 0 }), ("4194304", { $0.pools.knownSockets == 4_194_304 })],
+      bad: [
+        ("-1", "`pools.known_sockets` must be a whole number from 0 to 4194304, not `-1`"),
+        ("4194305", "`pools.known_sockets` must be a whole number from 0 to 4194304, not `4194305`"),
       ]),
     SettingCase(
       path: "batch.rows", isDefault: { $0.batch.rows == 10_000 },

@@ -41,8 +41,13 @@ import Testing
     #expect(output.last == .dumpError(errno: 22))
   }
 
-  @Test func acknowledgementsAndNoopsAreNothing() throws {
-    let output = try Harness().run([.init(.error(0), Message(type: 1), .socket(), Message(type: 99, payload: [1]))])
+  @Test func anAcknowledgementIsTheEndOfExactRequests() throws {
+    let output = try Harness().run([.init(.socket(), .error(0), .socket())])
+    #expect(output.rows == 1 && output.last == .acknowledged)
+  }
+
+  @Test func noopsAreNothing() throws {
+    let output = try Harness().run([.init(Message(type: 1), .socket(), Message(type: 99, payload: [1]))])
     #expect(output.rows == 1)
     #expect(output.last == .datagramEnd)
     #expect(output.tally.foreignMessages == 1)

@@ -44,7 +44,7 @@ public struct Sockstat: Equatable, Sendable {
   /// Whether the calling thread's namespace has its connections in the hash of the namespace that was there first:
   /// `net.ipv4.tcp_ehash_entries` is negative then (Documentation/networking/ip-sysctl.rst). Before Linux 6.1 there is no such
   /// number, and no other hash.
-  static func sharesHash() throws(SystemError) -> Bool {
+  public static func sharesHash() throws(SystemError) -> Bool {
     var isShared = true
     do throws(SystemError) {
       try Self.read("/proc/sys/net/ipv4/tcp_ehash_entries") { bytes in isShared = bytes.first == UInt8(ascii: "-") }

@@ -16,7 +16,9 @@ public struct ReceiveBuffer: ~Copyable {
   public static let capacity = 32 * 1024
 
   /// The received bytes; valid for as long as this value lives.
-  public let bytes: UnsafeRawBufferPointer
+  public var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(memory) }
+  /// The same, for who has to change them.
+  public let memory: UnsafeMutableRawBufferPointer
   /// The datagram was longer than the buffer and its end is lost (MSG_TRUNC, recv(2)).
   public let isTruncated: Bool
   private let lender: any ReceiveBufferLender
@@ -25,7 +27,7 @@ public struct ReceiveBuffer: ~Copyable {
   init(lender: any ReceiveBufferLender, index: UInt32, start: UnsafeMutableRawPointer?, length: Int) {
     self.lender = lender
     self.index = index
-    bytes = UnsafeRawBufferPointer(start: start, count: min(length, Self.capacity))
+    memory = UnsafeMutableRawBufferPointer(start: start, count: min(length, Self.capacity))
     isTruncated = length > Self.capacity
   }
 

@@ -74,9 +74,16 @@ public final class DumpReaders {
   public private(set) var handedOver = 0
 
   /// Has a dump performed. Socket and request stay as they are until it has ended; nobody else sends or receives on the socket.
-  public func perform(_ socket: borrowing Descriptor, _ request: UnsafeRawBufferPointer, owner: UInt32) {
+  ///
+  /// - Parameter isAnsweredAtOnce: the kernel fills all datagrams when the request is sent, as it does for single sockets; else each
+  ///   when the one before it is received.
+  public func perform(
+    _ socket: borrowing Descriptor, _ request: UnsafeRawBufferPointer, owner: UInt32, isAnsweredAtOnce: Bool = false
+  ) {
     handedOver += 1
-    shared.add(ReaderState.Job(descriptor: socket.raw, request: request, owner: owner))
+    shared.add(
+      ReaderState.Job(
+        descriptor: socket.raw, request: request, owner: owner, isAnsweredAtOnce: isAnsweredAtOnce))
   }
 
   /// Ends a dump that was handed over after the call that it is in. Its last event still comes.
@@ -119,6 +126,7 @@ final class ReaderState: ReceiveBufferLender, @unchecked Sendable {
     let descriptor: Int32
     let request: UnsafeRawBufferPointer
     let owner: UInt32
+    let isAnsweredAtOnce: Bool
   }
 
   /// An event as it is passed on: with the number of a buffer in place of the buffer.
@@ -292,7 +300,7 @@ final class ReaderState: ReceiveBufferLender, @unchecked Sendable {
         return length == 0 || code == EAGAIN ? 0 : code
       }
       note(.received(owner: job.owner, buffer: buffer, length: length, filledAt: filledAt))
-      filledAt = wallClockNanoseconds()
+      if !job.isAnsweredAtOnce { filledAt = wallClockNanoseconds() }
       guard let next = takeBuffer(for: job.owner) else { return ECANCELED }
       buffer = next
     }

@@ -21,7 +21,8 @@ extension PipelineFootprint {
     let marks = plan.marksRows ? plan.batchRows * MemoryLayout<RowMark>.stride : 0
     let batches = plan.batches * Self.pages(Self.pages(plan.batchBytes) + marks)
     self.init(
-      pools: port.memory + batches + Self.dumps(plan) + DumpReaders.memory(count: plan.readers),
+      pools: port.memory + batches + Self.dumps(plan) + DumpReaders.memory(count: plan.readers)
+        + KnownSockets.memory(connections: plan.knownSockets),
       lockedMemory: port.lockedMemory,
       // Its way home from other namespaces, a netlink socket a dump, the readers' wake-up, and what its sinks open.
       descriptors: port.descriptors + 1 + plan.dumps + (plan.readers > 0 ? 1 : 0)
@@ -32,7 +33,7 @@ extension PipelineFootprint {
   static func dumps(_ plan: PipelinePlan) -> Int {
     let allocation = 16
     let memory =
-      DumpRequest.mostBytes(plan.kernelFilter) + 8 * plan.lookup.count + plan.prefixBytes
+      plan.requestBytes + 8 * plan.lookup.count + plan.prefixBytes
       + MemoryLayout<DumpMemory>.stride
       + 3 * allocation
     // The pool `dumps` has 8 bytes a slot beside the element, the table of dumps in flight 9.
@@ -56,6 +57,9 @@ extension PipelinePlan {
   private func datagrams(of sink: SinkTraits) -> Int {
     sink.datagramBytes == 0 ? 0 : 3 * batchBytes / (2 * sink.datagramBytes) + 1
   }
+
+  /// The longest request of a dump.
+  var requestBytes: Int { max(DumpRequest.mostBytes(kernelFilter), KnownRead.requestBytes) }
 
   /// What the constant part of the rows takes in a dump's memory, for all encodings. Unknown columns, which are reported
   /// elsewhere, take nothing.

@@ -24,8 +24,8 @@ struct DumpMemory: ~Copyable {
   }
 }
 
-/// One sock_diag dump of one namespace, from its first request to the last completion that mentions it. Two requests, if the
-/// walk of the listeners alone turns out not to be enough.
+/// One read of one namespace through sock_diag, from its first request to the last completion that mentions it. More than one
+/// request, if the walk of the listeners alone turns out not to be enough, or connections are asked for one by one.
 ///
 /// A dump has ended when the kernel said so or it was given up. It is free when, besides, its socket's operations have completed
 /// for good and no datagram of it waits in the pipeline's queue.
@@ -66,19 +66,25 @@ struct Dump: ~Copyable {
   var listening: UInt64 = 0
   /// As many had been reported when the last request was sent.
   var reportedBefore: UInt64 = 0
+  /// How far it is with connections that are asked for one by one; nil: none have been.
+  var known: KnownRead?
+  /// Connections that its walk of all tables finds are remembered, and those found so far.
+  var remembers: Bool
+  var remembered = KnownSockets.List()
   /// How it ended; nil while it runs.
   var end: DumpEnd?
 
   init(
-    memory: consuming Lease<DumpMemory>, namespace: Int, socket: consuming Descriptor, walk: Walk, present: Sockstat?,
+    memory: consuming Lease<DumpMemory>, namespace: Int, socket: consuming Descriptor, entry: NamespaceEntry,
     ports: PortInterval?, clock: DumpClock
   ) {
     self.ports = ports
     self.memory = memory
     self.namespace = namespace
     self.socket = socket
-    self.walk = walk
-    self.present = present
+    walk = entry.walk
+    present = entry.present
+    remembers = entry.remembersConnections
     self.clock = clock
     fill = FillClock(sentAt: 0)
   }
@@ -88,6 +94,14 @@ struct Dump: ~Copyable {
 
   /// A receive has to be armed as soon as there are buffers.
   var needsReceive: Bool { end == nil && receive == nil && !isWaiting && !isWithReader }
+}
+
+/// What was decided inside a namespace before anything was asked for.
+struct NamespaceEntry {
+  var walk = Walk.full
+  /// Nil: sockstat was not asked, or does not tell.
+  var present: Sockstat?
+  var remembersConnections = false
 }
 
 /// A datagram that waits to be encoded.

@@ -36,8 +36,13 @@ struct DumpClock {
 struct FillClock {
   /// Wall clock, nanoseconds: when the previous receive completed, or when the request was sent.
   private var filledAt: Int64
+  /// All were filled when the request was sent: it was for single sockets (`ExactRequest`).
+  private let isAnsweredAtOnce: Bool
 
-  init(sentAt: Int64) { filledAt = sentAt }
+  init(sentAt: Int64, isAnsweredAtOnce: Bool = false) {
+    filledAt = sentAt
+    self.isAnsweredAtOnce = isAnsweredAtOnce
+  }
 
   /// A datagram has been received; says when it was filled.
   ///
@@ -48,6 +53,7 @@ struct FillClock {
   ///   - submitted: wall clock right before the last submission.
   ///   - completed: wall clock when the system call that received it returned.
   mutating func datagramReceived(submitted: Int64, completed: Int64) -> Int64 {
+    if isAnsweredAtOnce { return filledAt }
     defer { filledAt = completed }
     // What completed in an earlier submission may be taken in after a later one.
     return filledAt == completed ? min(submitted, completed) : filledAt

@@ -38,14 +38,16 @@ extension Pipeline {
     return readers.isIdle || readers.hasRoom && dumps.count > readers.handedOver
   }
 
-  /// Starts the second walk of dumps for which the first was not enough.
+  /// Starts the next request of dumps for which one was not enough.
   private func continueDumps() -> Int {
     var started = 0
     for slot in 0..<dumps.capacity where waitingDumps > 0 && started < quantum.size {
       guard let dump = dumps[slot], dump.pointee.isWaiting, !dump.pointee.isWithReader else { continue }
       waitingDumps -= 1
-      send(slot, dump, toReader: false)
-      started += 1
+      // Nobody else receives on a socket while a reader does.
+      let isForReader = dump.pointee.receive == nil && isForReader
+      send(slot, dump, toReader: isForReader)
+      if !isForReader { started += 1 }
     }
     return started
   }
@@ -54,11 +56,10 @@ extension Pipeline {
   private func startDump(
     _ memory: consuming Lease<DumpMemory>, namespace: Int, part: Int, toReader: Bool, now: Int64
   ) throws(EntryError) -> Bool {
-    var walk = Walk.full
-    var present: Sockstat?
+    var entry = NamespaceEntry()
     let ports = largest.interval(of: namespace, part: part)
     let bindings = memory.value.bindings
-    guard let socket = try enter(namespace, isWhole: ports == nil, bindings, &walk, &present) else {
+    guard let socket = try enter(namespace, isWhole: ports == nil, bindings, &entry) else {
       pollEnds.count(.complete)
       counters.walks.none += 1
       return false
@@ -68,7 +69,7 @@ extension Pipeline {
     }
     if ports != nil { pollParts += 1 }
     let dump = Dump(
-      memory: memory, namespace: namespace, socket: socket, walk: walk, present: present, ports: ports,
+      memory: memory, namespace: namespace, socket: socket, entry: entry, ports: ports,
       clock: DumpClock(now: now, held: hold.held(now: now)))
     guard let slot = dumps.insert(dump), let dump = dumps[slot] else { return false }
     send(slot, dump, toReader: toReader)
@@ -77,19 +78,30 @@ extension Pipeline {
 
   /// - Parameter isWhole: one dump shall read all of it; what is read in parts is never empty.
   private func enter(
-    _ namespace: Int, isWhole: Bool, _ bindings: UnsafeMutablePointer<UInt64>, _ walk: inout Walk,
-    _ present: inout Sockstat?
+    _ namespace: Int, isWhole: Bool, _ bindings: UnsafeMutablePointer<UInt64>, _ entry: inout NamespaceEntry
   ) throws(EntryError) -> Descriptor? {
-    let known = memory[namespace]
-    return try door.openDiagSocket(table.namespaces[namespace]) { sockstat throws(SystemError) in
+    try door.openDiagSocket(table.namespaces[namespace]) { sockstat throws(SystemError) in
       if plan.walks.needsSockstat, isWhole {
-        present = sockstat()
-        walk = plan.walks.walk(of: known, poll: poll.sequence, present: present)
+        entry.present = sockstat()
+        entry.walk = plan.walks.walk(of: memory[namespace], poll: poll.sequence, present: entry.present)
+        entry.remembersConnections =
+          kernelFilter.isEmpty && plan.walks.remembersConnections(memory[namespace], present: entry.present)
+          && sharesHash(namespace)
       }
-      if walk == .none { return false }
+      if entry.walk == .none { return false }
       try plan.lookup.bind(cgroups, into: bindings)
       return true
     }
+  }
+
+  /// Whether the namespace, in which the thread is, has its connections in a hash with those of others. Looked up once.
+  private func sharesHash(_ namespace: Int) -> Bool {
+    if memory[namespace].hash == .unknown {
+      // The number says it of all but the one that was there first, which is the host's.
+      let isShared = table.namespaces[namespace].isHost || (try? Sockstat.sharesHash()) ?? false
+      memory[namespace].hash = isShared ? .shared : .own
+    }
+    return memory[namespace].hash == .shared
   }
 
   /// Rows have batches to go to.
@@ -107,17 +119,16 @@ extension Pipeline {
     dump.pointee.isWaiting = false
     dump.pointee.readerError = nil
     dump.pointee.reportedBefore = dump.pointee.reported
-    let memory = dump.pointee.memory.value.request
-    let length = request(for: dump.pointee.walk, dump.pointee.ports).encode(
-      sequence: sequence, bindings: dump.pointee.memory.value.bindings, into: memory)
-    let request = UnsafeRawBufferPointer(rebasing: memory[..<length])
+    let request = writeRequest(dump)
+    let isAnsweredAtOnce = dump.pointee.walk == .known
     if toReader, let readers {
       dump.pointee.isWithReader = true
       dump.pointee.isInLine = true
-      readers.perform(dump.pointee.socket, request, owner: UInt32(slot))
+      readers.perform(
+        dump.pointee.socket, request, owner: UInt32(slot), isAnsweredAtOnce: isAnsweredAtOnce)
       return
     }
-    dump.pointee.fill = FillClock(sentAt: wallClockNanoseconds())
+    dump.pointee.fill = FillClock(sentAt: wallClockNanoseconds(), isAnsweredAtOnce: isAnsweredAtOnce)
     if port.send(dump.pointee.socket.raw, request, owner: UInt32(slot)) == nil {
       endDump(slot, .failed(SystemError("send", errno: EAGAIN)))
     } else {
@@ -126,11 +137,21 @@ extension Pipeline {
     }
   }
 
+  private func writeRequest(_ dump: UnsafeMutablePointer<Dump>) -> UnsafeRawBufferPointer {
+    let memory = dump.pointee.memory.value.request
+    let length =
+      dump.pointee.walk == .known
+      ? askForKnown(dump)
+      : request(for: dump.pointee.walk, dump.pointee.ports).encode(
+        sequence: dump.pointee.sequence, bindings: dump.pointee.memory.value.bindings, into: memory)
+    return UnsafeRawBufferPointer(rebasing: memory[..<length])
+  }
+
   private func request(for walk: Walk, _ ports: PortInterval?) -> DumpRequest {
     let (states, extensions) = (plan.selection.states, plan.attributes.requestExtensions)
     return switch walk {
     // All of them, also those that are not wanted: they have to be counted.
-    case .none, .listeners: DumpRequest(states: .listen, extensions: extensions, filter: .none)
+    case .none, .known, .listeners: DumpRequest(states: .listen, extensions: extensions, filter: .none)
     case .rest: DumpRequest(states: states.subtracting(.listen), extensions: extensions, filter: kernelFilter)
     case .full: DumpRequest(states: states, extensions: extensions, filter: kernelFilter, ports: ports)
     }
@@ -187,6 +208,7 @@ extension Pipeline {
     _ buffer: consuming ReceiveBuffer, of slot: Int, _ dump: UnsafeMutablePointer<Dump>, filledAt: Int64
   ) {
     largest.received(buffer.bytes, of: dump.pointee.namespace)
+    guard look(at: buffer, of: dump) else { return endDump(slot, .malformed) }
     if received.push(ReceivedDatagram(buffer: buffer, slot: slot, timestamp: filledAt)) != nil {
       endDump(slot, .malformed)
     } else {
@@ -239,15 +261,24 @@ extension Pipeline {
     let namespace = dump.pointee.namespace
     switch dump.pointee.walk {
     case .none: break
+    // It is not a walk, and says in another way that it is done.
+    case .known: return endDump(slot, .malformed)
     case .listeners:
       memory[namespace].listeners = dump.pointee.listening
-      guard isAll(dump) else {
+      if let before = dump.pointee.present,
+        plan.walks.mayKnowRest(memory[namespace], listeners: dump.pointee.listening, before: before)
+      {
+        dump.pointee.walk = .known
+        return askAgain(dump)
+      }
+      guard plan.walks.sparesConnections, isAll(dump, read: dump.pointee.listening) else {
         dump.pointee.walk = .rest
-        askAgain(dump)
-        return
+        return askAgain(dump)
       }
       counters.walks.listeners += 1
-    case .rest: counters.walks.countTables(kernelFilter)
+    case .rest:
+      keepRemembered(dump)
+      counters.walks.countTables(kernelFilter)
     // The last part counts for all.
     case .full where dump.pointee.ports != nil: break
     case .full:
@@ -258,6 +289,7 @@ extension Pipeline {
         memory[namespace].listeners = nil
       }
       memory[namespace].hasBeenWalked = true
+      keepRemembered(dump)
       if plan.selection.states == .listen {
         counters.walks.listeners += 1
       } else {
@@ -268,7 +300,7 @@ extension Pipeline {
   }
 
   /// Sends another request for the same dump, when it is its turn.
-  private func askAgain(_ dump: UnsafeMutablePointer<Dump>) {
+  func askAgain(_ dump: UnsafeMutablePointer<Dump>) {
     dump.pointee.isWaiting = true
     waitingDumps += 1
     isDue = true
@@ -278,6 +310,8 @@ extension Pipeline {
   /// missing for marks), it is asked without, and the filter is evaluated in user space alone from then on.
   func requestRefused(_ slot: Int, errno: Int32) {
     guard let dump = dumps[slot], dump.pointee.end == nil else { return }
+    // One of many answers: the socket that was asked for is not there any more.
+    guard dump.pointee.walk != .known else { return }
     guard errno == EINVAL || errno == EPERM, dump.pointee.walk != .listeners,
       dump.pointee.reported == dump.pointee.reportedBefore,
       !plan.kernelFilter.program.isEmpty, !dump.pointee.isRepeated
@@ -295,12 +329,12 @@ extension Pipeline {
     askAgain(dump)
   }
 
-  /// The listeners that were read are all sockets there are.
-  private func isAll(_ dump: UnsafeMutablePointer<Dump>) -> Bool {
+  /// The sockets that were read, so many, are all that there are.
+  func isAll(_ dump: UnsafeMutablePointer<Dump>, read: UInt64) -> Bool {
     guard let before = dump.pointee.present else { return false }
     do throws(EntryError) {
       let after = try door.readSockstat(table.namespaces[dump.pointee.namespace])
-      return plan.walks.isAll(listeners: dump.pointee.listening, before: before, after: after)
+      return plan.walks.isAll(read: read, before: before, after: after)
     } catch {
       if case .lostHome(let reason) = error { failure = reason }
       return false
@@ -316,6 +350,9 @@ extension Pipeline {
       waitingDumps -= 1
     }
     let namespace = dump.pointee.namespace
+    forget(dump)
+    // What could not be read in this way is not tried in it again.
+    if end != .complete, dump.pointee.known != nil { memory.forgetConnections(of: namespace) }
     count(end, of: namespace)
     largest.ended(table.namespaces[namespace], at: namespace, reported: dump.pointee.reported)
     if let receive = dump.pointee.receive { port.cancel(receive) }

@@ -95,6 +95,7 @@ extension Pipeline {
       report.pools.operations = port.operationGauges
       report.pools.dumps = dumpPool.gauges
       report.pools.batches = batchPool.gauges
+      report.pools.knownSockets = memory.sockets.gauges
       for index in sinks.indices { publish(sink: index, &report) }
     }
   }
@@ -132,6 +133,7 @@ extension Pipeline {
         "sampled_out": "\(rows.sampledOut - rowsBefore.sampledOut)",
         "encoded": "\(rows.encoded - rowsBefore.encoded)", "us": "\(duration / 1_000)",
         "none": "\(walks.none - walksBefore.none)", "listeners": "\(walks.listeners - walksBefore.listeners)",
+        "known": "\(walks.known - walksBefore.known)",
         "full": "\(walks.tables - walksBefore.tables)", "parts": "\(pollParts)",
       ])
   }

@@ -67,6 +67,7 @@ extension Pipeline {
     case .dumpDone(0): walkEnded(slot)
     case .dumpDone(let errno): endDump(slot, .refused(SystemError("sock_diag dump", errno: errno)))
     case .dumpError(let errno): requestRefused(slot, errno: errno)
+    case .acknowledged: knownAnswered(slot)
     case .malformed: endDump(slot, .malformed)
     }
     if dump.pointee.readerError != nil { judgeReader(slot) }

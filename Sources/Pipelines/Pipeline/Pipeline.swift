@@ -59,7 +59,7 @@ final class Pipeline {
   var isBlind = false
   var table = NamespaceTable(namespaces: [], generation: 0)
   /// What is known of the table's namespaces.
-  var memory = NamespaceMemory()
+  var memory: NamespaceMemory
   var cgroups = CgroupNumbers()
   var cursor = PollCursor(count: 0)
   var largest: LargestNamespace
@@ -129,6 +129,7 @@ final class Pipeline {
     // Plain calls gain nothing by many at once, and whoever waits in between waits longer.
     quantum = StartQuantum(limit: port.mode == .ioUring ? plan.recvBatch : 1)
     largest = LargestNamespace(mostParts: readers == nil ? 1 : plan.readers + 1)
+    memory = NamespaceMemory(connections: plan.knownSockets)
     dumpPool = Pipeline.makeDumpPool(plan, encodings)
     dumps = SlotTable(capacity: plan.dumps)
     received = FixedQueue(capacity: plan.receiveBuffers + plan.readers * DumpReaders.buffersPerReader)
@@ -142,7 +143,7 @@ final class Pipeline {
     let prefixBytes = prefixBytes(encodings)
     return Pool(count: plan.dumps) { _ in
       DumpMemory(
-        requestBytes: DumpRequest.mostBytes(plan.kernelFilter), bindings: plan.lookup.count, prefixBytes: prefixBytes)
+        requestBytes: plan.requestBytes, bindings: plan.lookup.count, prefixBytes: prefixBytes)
     }
   }
 
@@ -275,7 +276,7 @@ final class Pipeline {
     if plan.lookup.cgroupPaths != old.lookup.cgroupPaths { cgroups = CgroupNumbers() }
     if let pool = new.batchPool.take() { batchPool = pool }
     if Pipeline.prefixBytes(encodings) > prefixBytes || plan.lookup.count > old.lookup.count
-      || DumpRequest.mostBytes(plan.kernelFilter) > DumpRequest.mostBytes(old.kernelFilter)
+      || plan.requestBytes > old.requestBytes
     {
       dumpPool = Pipeline.makeDumpPool(plan, encodings)
     }

@@ -132,6 +132,8 @@ public struct WalkCounts: Sendable, Equatable {
   public var none: UInt64 = 0
   /// By a walk of the table of listeners: nothing else was in use.
   public var listeners: UInt64 = 0
+  /// By a walk of the table of listeners and by asking for the connections that are known: nothing else was in use.
+  public var known: UInt64 = 0
   /// By a walk of all tables of which the kernel reported one port alone.
   public var exact: UInt64 = 0
   /// By a walk of all tables of which the kernel reported what its program let through.

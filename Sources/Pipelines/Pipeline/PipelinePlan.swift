@@ -18,6 +18,8 @@ struct PipelinePlan: Sendable {
   let recvBatch: Int
   let cqeBatch: Int
   let receiveBuffers: Int
+  /// Connections remembered from poll to poll.
+  let knownSockets: Int
   let batches: Int
   /// Bytes of memory of one batch: its rows, what may come before them and what may come after. So a full one is never charged
   /// more than its size says when it is copied.
@@ -101,6 +103,7 @@ struct PipelinePlan: Sendable {
     recvBatch = settings.reader.recvBatch
     cqeBatch = settings.reader.cqeBatch
     receiveBuffers = settings.pools.receiveBuffers
+    knownSockets = settings.pools.knownSockets
     batches = settings.pools.batches
     batchBytes = settings.batch.bytes
     batchRows = settings.batch.rows
@@ -270,6 +273,7 @@ extension WalkChoice {
   init(_ settings: ReaderSettings, states: SocketStates) {
     self.init(
       sparesEmpty: settings.shortcuts.contains(.empty), sparesConnections: settings.shortcuts.contains(.listeners),
+      asksForKnown: settings.shortcuts.contains(.known),
       fullWalkEvery: UInt64(settings.fullWalkEvery), states: states)
   }
 }

@@ -24,9 +24,11 @@ struct PipelinePools: Sendable {
   var operations = PoolGauges(size: 0, inUse: 0, highWater: 0, waits: 0)
   var batches = PoolGauges(size: 0, inUse: 0, highWater: 0, waits: 0)
 
+  var knownSockets = PoolGauges(size: 0, inUse: 0, highWater: 0, waits: 0)
+
   var named: [(name: String, gauges: PoolGauges)] {
     [("receive_buffers", receiveBuffers)] + (readerBuffers.map { [("reader_buffers", $0)] } ?? [])
-      + [("dumps", dumps), ("operations", operations), ("batches", batches)]
+      + [("dumps", dumps), ("operations", operations), ("batches", batches), ("known_sockets", knownSockets)]
   }
 }
 

@@ -75,7 +75,11 @@ struct LargestNamespace: ~Copyable {
   /// Takes a sample of a datagram from the namespace at `index`.
   mutating func received(_ datagram: UnsafeRawBufferPointer, of index: Int) {
     guard index == self.index else { return }
-    InetDiag.forEachPorts(ofFirst: 4, in: datagram) { sample.add(source: $0, destination: $1) }
+    var sockets = ReportedSockets(in: datagram)
+    for _ in 0..<4 {
+      guard let socket = sockets.next() else { return }
+      sample.add(source: socket.sourcePort, destination: socket.destinationPort)
+    }
   }
 
   /// A dump of the namespace at `index` is over, of all or of a part of it.

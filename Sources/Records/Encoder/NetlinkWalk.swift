@@ -138,9 +138,8 @@ struct NetlinkWalk {
     case NetlinkMessageType.error:
       guard length >= 4 else { return .malformed(.errorMessage) }
       let number = payload.loadUnaligned(as: Int32.self)
-      if number == 0 { return nil }  // an acknowledgement, which nobody asked for
       position = nextPosition
-      return .dumpError(errno: Self.positive(number))
+      return number == 0 ? .acknowledged : .dumpError(errno: Self.positive(number))
     case NetlinkMessageType.overrun:
       return .malformed(.overrun)
     default:

@@ -70,8 +70,10 @@ public enum TranscodeStop: Sendable, Hashable {
   case batchFull
   /// `NLMSG_DONE`. `errno` is 0 for a complete dump, else the positive error number with which the kernel ended it.
   case dumpDone(errno: Int32)
-  /// `NLMSG_ERROR`: the kernel refused the request. `errno` is positive.
+  /// `NLMSG_ERROR`: the kernel refused the request, or has no such socket. `errno` is positive.
   case dumpError(errno: Int32)
+  /// `NLMSG_ERROR` with the number 0: all that was asked for (`ExactRequest`) has been answered.
+  case acknowledged
   /// Not what a kernel sends; `position` is at the bad message. The dump must be given up.
   case malformed(MalformedReason)
 }

@@ -86,27 +86,3 @@ enum Source: UInt8, CaseIterable {
     }
   }
 }
-
-/// What can be read of the kernel's answers without decoding them.
-public enum InetDiag {
-  /// Hands source and destination port of the first few sockets in a datagram to `body`.
-  public static func forEachPorts(
-    ofFirst count: Int, in datagram: UnsafeRawBufferPointer, _ body: (_ source: UInt16, _ destination: UInt16) -> Void
-  ) {
-    var at = 0
-    for _ in 0..<count {
-      guard datagram.count - at >= NetlinkSize.messageHeader + NetlinkSize.socketMessage else { return }
-      let length = Int(datagram.loadUnaligned(fromByteOffset: at, as: UInt32.self))
-      let type = datagram.loadUnaligned(fromByteOffset: at + 4, as: UInt16.self)
-      guard type == NetlinkMessageType.legacySocket || type == NetlinkMessageType.socket,
-        length >= NetlinkSize.messageHeader + NetlinkSize.socketMessage
-      else { return }
-      let socket = at + NetlinkSize.messageHeader
-      func port(_ offset: Int) -> UInt16 {
-        UInt16(bigEndian: datagram.loadUnaligned(fromByteOffset: socket + offset, as: UInt16.self))
-      }
-      body(port(4), port(6))
-      at += min((length + 3) & ~3, datagram.count - at)
-    }
-  }
-}

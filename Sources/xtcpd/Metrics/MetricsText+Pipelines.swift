@@ -58,11 +58,12 @@ extension MetricsText {
     .pipeline(
       "xtcpd_walks_total", .counter, by: ["kind"],
       "Reads of one namespace, by what the kernel walked: none: no socket was in use; listeners: their table, which held all "
-        + "there were; all tables: exact: for one port; filtered: with a program; full."
+        + "there were; known: that, and each connection known from the last walk was asked for; all tables: exact: for one port; filtered: with a program; full."
     ) { pipeline, label, out in
       let walks = pipeline.totals.counters.walks
       out.sample(label + [("kind", "none")], walks.none)
       out.sample(label + [("kind", "listeners")], walks.listeners)
+      out.sample(label + [("kind", "known")], walks.known)
       out.sample(label + [("kind", "exact")], walks.exact)
       out.sample(label + [("kind", "filtered")], walks.filtered)
       out.sample(label + [("kind", "full")], walks.full)

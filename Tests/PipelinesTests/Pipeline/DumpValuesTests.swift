@@ -54,6 +54,15 @@ import Testing
     for _ in 0..<3 { times.append(clock.datagramReceived(submitted: 9_000, completed: 9_050)) }
     #expect(times == [150, 9_000, 9_000], "what the last receive of the first submission filled waited for the second")
   }
+
+  @Test func answersAboutSingleSocketsAreAsOldAsTheRequest() {
+    var clock = FillClock(sentAt: 100, isAnsweredAtOnce: true)
+    var times: [Int64] = []
+    for completed in [150, 3_000, 9_000] {
+      times.append(clock.datagramReceived(submitted: 110, completed: Int64(completed)))
+    }
+    #expect(times == [100, 100, 100])
+  }
 }
 
 @Suite struct StartQuantumTests {

@@ -47,9 +47,9 @@ import Testing
     let noEmpty = WalkChoice(sparesEmpty: false, states: .all)
     #expect(walk(noEmpty, listeners: 0, inUse: 0) == .listeners && walk(noEmpty, inUse: 0) == .full)
     #expect(noEmpty.needsSockstat)
-    let noListeners = WalkChoice(sparesConnections: false, states: .all)
+    let noListeners = WalkChoice(sparesConnections: false, asksForKnown: false, states: .all)
     #expect(walk(noListeners, inUse: 0) == .none && walk(noListeners, inUse: 3) == .full)
-    let neither = WalkChoice(sparesEmpty: false, sparesConnections: false, states: .all)
+    let neither = WalkChoice(sparesEmpty: false, sparesConnections: false, asksForKnown: false, states: .all)
     #expect(walk(neither, inUse: 0) == .full && walk(neither, inUse: 3) == .full && !neither.needsSockstat)
   }
 
@@ -82,12 +82,87 @@ import Testing
     #expect(always.isFullWalkDue(Self.known(listeners: 0), poll: 4))
   }
 
+  // MARK: Connections that are known
+
+  private func known(_ connections: Int, listeners: UInt64?) -> NamespaceKnowledge {
+    var known = Self.known(listeners: listeners)
+    var sockets = KnownSockets(connections: 100)
+    for number in 0..<connections { _ = sockets.append(.numbered(number), to: &known.connections) }
+    return known
+  }
+
+  private func walk(
+    _ known: NamespaceKnowledge, _ choice: WalkChoice = WalkChoice(states: .all), inUse: UInt64, timeWait: UInt64 = 0,
+    onHost: UInt64 = 1_000
+  ) -> Walk {
+    choice.walk(
+      of: known, poll: Self.quietPoll, present: Sockstat(inUse: inUse, timeWait: timeWait, allocated: onHost))
+  }
+
+  @Test func connectionsThatAreKnownAreAskedForIfTheyAndListenersAreAll() {
+    let some = known(10, listeners: 3)
+    #expect(walk(some, inUse: 13) == .listeners)
+    #expect(walk(some, inUse: 12) == .full && walk(some, inUse: 14) == .full)
+    #expect(walk(some, inUse: 3) == .listeners, "the connections have gone")
+    #expect(walk(known(10, listeners: 0), inUse: 10) == .known)
+    #expect(walk(known(10, listeners: nil), inUse: 13) == .listeners, "how many listen is to be found out")
+    #expect(walk(known(0, listeners: 3), inUse: 13) == .full)
+    let choice = WalkChoice(states: .all)
+    let due = (1...6).first { choice.isFullWalkDue(some, poll: $0) } ?? 0
+    #expect(choice.walk(of: some, poll: due, present: Sockstat(inUse: 13, timeWait: 0, allocated: 1_000)) == .full)
+  }
+
+  @Test func afterListenersTheyAreAskedForIfTheNumbersStillAgree() {
+    let choice = WalkChoice(states: .all)
+    func may(_ listeners: UInt64, inUse: UInt64, onHost: UInt64 = 1_000) -> Bool {
+      choice.mayKnowRest(
+        known(10, listeners: nil), listeners: listeners,
+        before: Sockstat(inUse: inUse, timeWait: 0, allocated: onHost))
+    }
+    #expect(may(3, inUse: 13) && !may(2, inUse: 13) && !may(3, inUse: 14) && !may(3, inUse: 13, onHost: 159))
+  }
+
+  @Test func socketsInTimeWaitAreKnownAsWell() {
+    let some = known(10, listeners: 3)
+    #expect(walk(some, inUse: 11, timeWait: 2) == .listeners && walk(some, inUse: 13, timeWait: 1) == .full)
+    let established = WalkChoice(states: SocketStates(rawValue: 1 << 1))
+    #expect(walk(some, established, inUse: 13, timeWait: 1) == .listeners)
+    #expect(walk(some, established, inUse: 11, timeWait: 2) == .full)
+    // One of the two states that are counted in one number.
+    let one = WalkChoice(states: SocketStates(rawValue: 1 << 1 | 1 << 6))
+    #expect(walk(some, one, inUse: 13) == .full)
+  }
+
+  @Test func askingForManyCostsMoreThanAWalk() {
+    let some = known(10, listeners: 0)
+    #expect(walk(some, inUse: 10, onHost: 160) == .known && walk(some, inUse: 10, onHost: 159) == .full)
+    let choice = WalkChoice(states: .all)
+    func remembers(_ inUse: UInt64, listeners: UInt64?, _ choice: WalkChoice) -> Bool {
+      choice.remembersConnections(
+        Self.known(listeners: listeners), present: Sockstat(inUse: inUse, timeWait: 0, allocated: 160))
+    }
+    #expect(remembers(10, listeners: nil, choice) && !remembers(11, listeners: nil, choice))
+    #expect(remembers(13, listeners: 3, choice) && !remembers(3, listeners: 3, choice))
+    #expect(!remembers(10, listeners: 0, WalkChoice(asksForKnown: false, states: .all)))
+    #expect(!choice.remembersConnections(some, present: nil))
+  }
+
+  @Test func whoDoesNotAskForKnownConnectionsWalks() {
+    let some = known(10, listeners: 3)
+    #expect(walk(some, WalkChoice(asksForKnown: false, states: .all), inUse: 13) == .full)
+    let nothingElse = WalkChoice(sparesEmpty: false, sparesConnections: false, states: .all)
+    #expect(nothingElse.needsSockstat && walk(some, nothingElse, inUse: 13) == .listeners)
+    #expect(walk(some, nothingElse, inUse: 3) == .full)
+    #expect(walk(some, WalkChoice(states: .listen), inUse: 13) == .full)
+    #expect(walk(some, WalkChoice(states: [.listen, .requests]), inUse: 13) == .full)
+  }
+
   /// One listener has gone and one connection has come between the first look and the walk, or between the walk and the second.
   @Test func whatChangesMeanwhileIsNoProof() {
     let choice = WalkChoice(states: .all)
     func isAll(_ before: UInt64, _ listeners: UInt64, _ after: UInt64, timeWait: UInt64 = 0) -> Bool {
       choice.isAll(
-        listeners: listeners, before: Sockstat(inUse: before, timeWait: 0),
+        read: listeners, before: Sockstat(inUse: before, timeWait: 0),
         after: Sockstat(inUse: after, timeWait: timeWait))
     }
     #expect(isAll(4, 4, 4))
@@ -96,14 +171,34 @@ import Testing
 
   @Test func memoryFollowsTheTable() {
     let (a, b, c) = (Namespace.numbered(1), Namespace.numbered(2), Namespace.numbered(3))
-    var memory = NamespaceMemory()
+    var memory = NamespaceMemory(connections: 100)
     memory.follow(NamespaceTable(namespaces: [a, b], generation: 1))
     memory[1].listeners = 7
     memory[0].hasBeenWalked = true
     memory.follow(NamespaceTable(namespaces: [b, c, Namespace.numbered(1)], generation: 2))
-    #expect(memory[0].listeners == 7 && memory[1].listeners == nil)
+    let listeners = [memory[0].listeners, memory[1].listeners]
+    #expect(listeners == [7, nil])
     // By its numbers it might be another one.
-    #expect(!memory[2].hasBeenWalked)
-    #expect(MemoryLayout<NamespaceKnowledge>.stride <= 12)
+    let hasBeenWalked = memory[2].hasBeenWalked
+    #expect(!hasBeenWalked)
+    #expect(MemoryLayout<NamespaceKnowledge>.stride <= 24)
+  }
+
+  @Test func connectionsOfNamespacesThatGoAreLetGoOf() {
+    let (a, b) = (Namespace.numbered(1), Namespace.numbered(2))
+    var memory = NamespaceMemory(connections: 100)
+    memory.follow(NamespaceTable(namespaces: [a, b], generation: 1))
+    for index in 0..<2 {
+      var list = KnownSockets.List()
+      _ = memory.sockets.append(.numbered(index), to: &list)
+      memory.setConnections(&list, of: index)
+    }
+    let chunk = memory.sockets.gauges.inUse / 2
+    memory.follow(NamespaceTable(namespaces: [b], generation: 2))
+    let (count, inUse) = (memory[0].connections.count, memory.sockets.gauges.inUse)
+    #expect(count == 1 && inUse == chunk)
+    memory.forgetConnections(of: 0)
+    let left = memory.sockets.gauges.inUse
+    #expect(left == 0)
   }
 }
