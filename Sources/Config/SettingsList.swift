@@ -192,7 +192,7 @@ enum SettingsList {
       Setting(
         "pools.known_sockets", \.pools.knownSockets, .integer(0...4_194_304), default: "32768", reload: .pipeline,
         "Connections remembered from poll to poll, so that they can be asked for without a walk: 24 bytes each, of IPv6 48, which count "
-          + "twice."),
+          + "twice; in pieces of ten, at least one a namespace."),
       Setting(
         "batch.rows", \.batch.rows, .integer(1...1_000_000), default: "10000", reload: .live, "Rows in a full batch."),
       Setting(

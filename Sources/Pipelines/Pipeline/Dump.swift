@@ -48,15 +48,15 @@ struct Dump: ~Copyable {
   var fill: FillClock
   /// A reader performs it, or how one ended; nil: none did.
   var isWithReader = false
-  /// That has not begun with it yet: its clock stands still.
-  var isInLine = false
+  /// When it was handed over to one that has not begun with it yet: its clock stands still.
+  var inLine: DumpClock.Moment?
   var readerError: Int32?
   /// A request is to be sent as soon as may be.
   var isWaiting = true
   /// The last request was sent without the filter's program, which had been refused.
   var isRepeated = false
-  /// The send has not completed yet.
-  var isSending = false
+  /// Sends that have not completed yet: the answer to one may be seen sooner than its completion, and the next be sent.
+  var sends = 0
   /// The receive that is armed; nil while none is: before the first, after it ran out of buffers, after its last completion.
   var receive: OperationToken?
   /// Datagrams in the pipeline's queue.
@@ -66,6 +66,8 @@ struct Dump: ~Copyable {
   var listening: UInt64 = 0
   /// As many had been reported when the last request was sent.
   var reportedBefore: UInt64 = 0
+  /// The table of listeners has been walked by itself.
+  var hasReadListeners = false
   /// How far it is with connections that are asked for one by one; nil: none have been.
   var known: KnownRead?
   /// Connections that its walk of all tables finds are remembered, and those found so far.
@@ -90,7 +92,7 @@ struct Dump: ~Copyable {
   }
 
   /// Nothing refers to the dump any more.
-  var isFree: Bool { end != nil && !isSending && receive == nil && queued == 0 && !isWithReader }
+  var isFree: Bool { end != nil && sends == 0 && receive == nil && queued == 0 && !isWithReader }
 
   /// A receive has to be armed as soon as there are buffers.
   var needsReceive: Bool { end == nil && receive == nil && !isWaiting && !isWithReader }

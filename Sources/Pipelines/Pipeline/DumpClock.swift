@@ -11,8 +11,14 @@ struct DumpClock {
     case heldTooLong
   }
 
-  private let started: Int64
-  private let heldBefore: Int64
+  /// A time, and how long the pipeline had been held up by back-pressure until then since it began, both in nanoseconds.
+  struct Moment {
+    let now: Int64
+    let held: Int64
+  }
+
+  private var started: Int64
+  private var heldBefore: Int64
 
   /// - Parameters:
   ///   - now: monotonic nanoseconds.
@@ -20,6 +26,12 @@ struct DumpClock {
   init(now: Int64, held: Int64) {
     started = now
     heldBefore = held
+  }
+
+  /// What was between two moments does not count, whoever was the cause.
+  mutating func leaveOut(from begin: Moment, to end: Moment) {
+    started += end.now - begin.now
+    heldBefore += end.held - begin.held
   }
 
   func verdict(now: Int64, held: Int64, timeout: Int64) -> Verdict {

@@ -68,6 +68,7 @@ extension Pipeline {
       encoding.writePrefix(of: table.identities[namespace], poll: poll, into: memory.value.prefixes)
     }
     if ports != nil { pollParts += 1 }
+    if entry.walk == .known, !hasRoomForAnswers(socket) { entry.walk = .full }
     let dump = Dump(
       memory: memory, namespace: namespace, socket: socket, entry: entry, ports: ports,
       clock: DumpClock(now: now, held: hold.held(now: now)))
@@ -85,8 +86,7 @@ extension Pipeline {
         entry.present = sockstat()
         entry.walk = plan.walks.walk(of: memory[namespace], poll: poll.sequence, present: entry.present)
         entry.remembersConnections =
-          kernelFilter.isEmpty && plan.walks.remembersConnections(memory[namespace], present: entry.present)
-          && sharesHash(namespace)
+          plan.walks.remembersConnections(memory[namespace], present: entry.present) && sharesHash(namespace)
       }
       if entry.walk == .none { return false }
       try plan.lookup.bind(cgroups, into: bindings)
@@ -123,7 +123,8 @@ extension Pipeline {
     let isAnsweredAtOnce = dump.pointee.walk == .known
     if toReader, let readers {
       dump.pointee.isWithReader = true
-      dump.pointee.isInLine = true
+      let now = MonotonicTime.now().nanoseconds
+      dump.pointee.inLine = DumpClock.Moment(now: now, held: hold.held(now: now))
       readers.perform(
         dump.pointee.socket, request, owner: UInt32(slot), isAnsweredAtOnce: isAnsweredAtOnce)
       return
@@ -132,7 +133,7 @@ extension Pipeline {
     if port.send(dump.pointee.socket.raw, request, owner: UInt32(slot)) == nil {
       endDump(slot, .failed(SystemError("send", errno: EAGAIN)))
     } else {
-      dump.pointee.isSending = true
+      dump.pointee.sends += 1
       if dump.pointee.receive == nil { armReceive(slot, dump) }
     }
   }
@@ -181,7 +182,7 @@ extension Pipeline {
     guard let dump = dumps[slot] else { return }
     switch completion.kind {
     case .send:
-      dump.pointee.isSending = false
+      dump.pointee.sends -= 1
       if completion.result < 0 { endDump(slot, .failed(SystemError("send", errno: -completion.result))) }
     case .receive:
       if completion.isFinal { dump.pointee.receive = nil }
@@ -200,8 +201,8 @@ extension Pipeline {
     } else if result < 0, result != -ENOBUFS, dump.pointee.end == nil {
       endDump(slot, .failed(SystemError("recv", errno: -result)))
     }
-    // There were no buffers, or the kernel has ended a multishot receive, which it may do with any datagram.
-    if dump.pointee.needsReceive { hasUnarmedReceives = true }
+    // There were no buffers, or the kernel has ended a multishot receive, which it may do with any datagram. The dump may be gone.
+    if let dump = dumps[slot], dump.pointee.needsReceive { hasUnarmedReceives = true }
   }
 
   private func queue(
@@ -225,8 +226,9 @@ extension Pipeline {
       case .begun(let owner):
         guard let dump = dumps[Int(owner)] else { return }
         let now = MonotonicTime.now().nanoseconds
-        dump.pointee.clock = DumpClock(now: now, held: hold.held(now: now))
-        dump.pointee.isInLine = false
+        if let begin = dump.pointee.inLine.take() {
+          dump.pointee.clock.leaveOut(from: begin, to: DumpClock.Moment(now: now, held: hold.held(now: now)))
+        }
       case .received(let owner, let buffer, let filledAt):
         guard let dump = dumps[Int(owner)] else { return }
         queue(buffer, of: Int(owner), dump, filledAt: filledAt)
@@ -265,8 +267,9 @@ extension Pipeline {
     case .known: return endDump(slot, .malformed)
     case .listeners:
       memory[namespace].listeners = dump.pointee.listening
-      if let before = dump.pointee.present,
-        plan.walks.mayKnowRest(memory[namespace], listeners: dump.pointee.listening, before: before)
+      dump.pointee.hasReadListeners = true
+      if let before = dump.pointee.present, hasRoomForAnswers(dump.pointee.socket),
+        plan.walks.mayKnowRest(memory[namespace], before: before)
       {
         dump.pointee.walk = .known
         return askAgain(dump)

@@ -61,7 +61,7 @@ extension Pipeline {
   func endOverdueDumps(now: Int64) {
     let held = hold.held(now: now)
     for slot in 0..<dumps.capacity {
-      guard let dump = dumps[slot], dump.pointee.end == nil, !dump.pointee.isInLine else { continue }
+      guard let dump = dumps[slot], dump.pointee.end == nil, dump.pointee.inLine == nil else { continue }
       switch dump.pointee.clock.verdict(now: now, held: held, timeout: plan.timeout) {
       case .inTime: break
       case .timedOut: endDump(slot, .timedOut)

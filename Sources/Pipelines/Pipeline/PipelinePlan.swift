@@ -112,9 +112,9 @@ struct PipelinePlan: Sendable {
     selection = RowSelection(
       states: SocketStates(settings.filter.keptStates), filter: RowFilter(settings.filter),
       sampleEvery: UInt32(settings.sampleEvery), attributes: attributes)
-    walks = WalkChoice(settings.reader, states: selection.states)
     usesKernelFilter = settings.reader.shortcuts.contains(.filter)
     kernelFilter = usesKernelFilter ? KernelFilter(selection.filter, states: selection.states) : .none
+    walks = WalkChoice(settings.reader, states: selection.states, isFiltered: !kernelFilter.isEmpty)
     lookup = FilterLookup(selection.filter, cgroupRoot: cgroupRoot)
     namespaces = settings.namespaces
     otherNamespaces = pipelines.filter { $0.name != settings.name }.map(\.namespaces)
@@ -270,10 +270,12 @@ extension SocketStates {
 }
 
 extension WalkChoice {
-  init(_ settings: ReaderSettings, states: SocketStates) {
+  /// - Parameter isFiltered: the kernel leaves out what the pipeline's filter drops: then its answers are not all connections, and
+  ///   are few anyway.
+  init(_ settings: ReaderSettings, states: SocketStates, isFiltered: Bool) {
     self.init(
       sparesEmpty: settings.shortcuts.contains(.empty), sparesConnections: settings.shortcuts.contains(.listeners),
-      asksForKnown: settings.shortcuts.contains(.known),
+      asksForKnown: settings.shortcuts.contains(.known) && !isFiltered,
       fullWalkEvery: UInt64(settings.fullWalkEvery), states: states)
   }
 }

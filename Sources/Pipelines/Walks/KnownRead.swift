@@ -10,12 +10,14 @@ struct KnownRead {
   /// Bytes of the longest request.
   static let requestBytes = most * ExactRequest.byteCount + ExactRequest.endByteCount
 
-  /// How many may be asked for at once on a socket. An empty one always takes one, and the acknowledgement.
-  static func batch(receiveBuffer: Int) -> Int { min(most, max(1, receiveBuffer / answerBytes)) }
+  /// How many may be asked for at once on a socket, at least one; the acknowledgement needs room as well.
+  static func batch(receiveBuffer: Int) -> Int { min(most, max(1, receiveBuffer / answerBytes - 1)) }
 
-  let list: KnownSockets.List
+  private let list: KnownSockets.List
   private var asking: KnownSockets.Cursor
   private var answering: KnownSockets.Cursor
+  /// Where the last one was found that had been reported: a walk tells of sockets in the order of the walk before.
+  private var found: KnownSockets.Cursor
   private var asked: UInt32 = 0
   private var seen: UInt32 = 0
   /// Those that are still there, and are what sockstat counts.
@@ -27,6 +29,7 @@ struct KnownRead {
     self.list = list
     asking = sockets.start(of: list)
     answering = asking
+    found = asking
   }
 
   /// All have been asked for.
@@ -65,7 +68,8 @@ struct KnownRead {
     guard seen < asked, let expected = sockets.next(&answering) else { return false }
     seen += 1
     if case .socket(let socket) = answer {
-      guard socket.cookie == expected.cookie else { return false }
+      // One that listens by now is not told of here: the table of listeners has it.
+      guard socket.cookie == expected.cookie, !socket.isListener else { return false }
       if choice.counts(socket) { answered += 1 }
     } else {
       hasGone = true
@@ -75,7 +79,7 @@ struct KnownRead {
   }
 
   /// A socket has been reported by this read.
-  func hasReported(_ socket: SocketID, in sockets: borrowing KnownSockets) -> Bool {
-    sockets.contains(cookie: socket.cookie, in: list, before: answering)
+  mutating func hasReported(_ socket: SocketID, in sockets: borrowing KnownSockets) -> Bool {
+    sockets.contains(cookie: socket.cookie, in: list, before: answering, near: &found)
   }
 }

@@ -4,7 +4,7 @@ import Records
 /// Connections that a pipeline remembers from poll to poll, to ask for them one by one where that costs less than a walk: a list for
 /// each namespace, all in one piece of memory of a fixed size. What is not used of it is never touched, and takes none.
 ///
-/// A list is a chain of chunks. A connection of IPv4 takes 24 bytes, one of IPv6 twice as much.
+/// A list is a chain of chunks of 256 bytes. A connection of IPv4 takes 24 bytes, one of IPv6 twice as much.
 struct KnownSockets: ~Copyable {
   /// The connections of a namespace. Belongs to the memory that it was made with, which has to be told when it is let go of.
   struct List: Equatable {
@@ -29,7 +29,7 @@ struct KnownSockets: ~Copyable {
   /// How chunks and what is in them are laid out.
   fileprivate enum Chunk {
     static let none = UInt32.max
-    static let byteCount = 512
+    static let byteCount = 256
     /// The number of the next chunk, and how many units are used in this one: 4 bytes each.
     static let headerBytes = 8
     static let unitBytes = 24
@@ -65,7 +65,7 @@ struct KnownSockets: ~Copyable {
 
   deinit { memory.deallocate() }
 
-  /// In connections of IPv4. `waits` counts those for which there was no room.
+  /// In connections of IPv4. `waits` counts how often there was no room for one.
   var gauges: PoolGauges {
     PoolGauges(
       size: chunks * Chunk.units, inUse: inUse * Chunk.units, highWater: highWater * Chunk.units, waits: waits)
@@ -170,21 +170,33 @@ struct KnownSockets: ~Copyable {
   }
 
   /// Whether a connection is before a place in a list, and is not gone.
-  func contains(cookie: UInt64, in list: List, before end: Cursor) -> Bool {
-    var cursor = start(of: list)
+  ///
+  /// - Parameter place: where to begin to look; becomes the place behind the connection if it is found.
+  func contains(cookie: UInt64, in list: List, before end: Cursor, near place: inout Cursor) -> Bool {
+    let begin = place
+    return find(cookie, from: begin, before: end, &place) ?? find(cookie, from: start(of: list), before: begin, &place)
+      ?? false
+  }
+
+  /// Nil if it is not between two places.
+  private func find(_ cookie: UInt64, from begin: Cursor, before end: Cursor, _ behind: inout Cursor) -> Bool? {
+    var cursor = begin
     // Both are the same place: behind the last one of a chunk, and the first one of the next.
     while cursor != end, let unit = unit(at: &cursor), cursor != end {
       let flags = unit.load(fromByteOffset: 4, as: UInt32.self)
-      if unit.load(fromByteOffset: 8, as: UInt64.self) == cookie { return flags & Flag.gone == 0 }
       cursor.unit += flags & Flag.ipv6 != 0 ? 2 : 1
+      if unit.load(fromByteOffset: 8, as: UInt64.self) == cookie {
+        behind = cursor
+        return flags & Flag.gone == 0
+      }
     }
-    return false
+    return nil
   }
 
   /// Nil at the end. A place behind the last one of a chunk becomes the first one of the next.
   private func unit(at cursor: inout Cursor) -> UnsafeMutableRawPointer? {
     guard cursor.chunk != Chunk.none else { return nil }
-    if cursor.unit == used(cursor.chunk) {
+    if cursor.unit >= used(cursor.chunk) {
       let next = next(cursor.chunk)
       guard next != Chunk.none else { return nil }
       cursor = Cursor(chunk: next)

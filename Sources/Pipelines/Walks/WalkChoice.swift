@@ -27,7 +27,7 @@ enum Walk: Equatable {
 /// know, is covered by a full walk every `full_walk_every` polls.
 struct WalkChoice: Equatable, Sendable {
   /// What it costs more to ask for a socket than to have it filled in by a walk, in sockets of the host that a walk passes by
-  /// (docs/performance.md).
+  /// (docs/reading.md).
   static let exactCost: UInt64 = 16
 
   /// `reader.shortcuts`
@@ -62,23 +62,18 @@ struct WalkChoice: Equatable, Sendable {
     if sparesEmpty, total == 0 { return .none }
     guard states != .listen, !wantsOnlyRequests else { return .full }
     let connections = UInt64(known.connections.count)
-    if isWorthAsking(for: connections, present) {
-      switch known.listeners {
-      case .some(0) where total == connections: return .known
-      case .some(let listeners) where total == listeners + connections: return .listeners
-      case .none where total >= connections: return .listeners
-      default: break
-      }
+    if isWorthAsking(for: connections, present), mayBeAll(known, connections: connections, present) {
+      return known.listeners == 0 ? .known : .listeners
     }
     guard sparesConnections, total == present.inUse else { return .full }
     // A walk for nothing is not dear; it is not cheap either, so it is not tried against better knowledge.
     return known.listeners.map { $0 == present.inUse } ?? true ? .listeners : .full
   }
 
-  /// Whether what is known, after so many listeners have been read, may be all that there is.
-  func mayKnowRest(_ known: NamespaceKnowledge, listeners: UInt64, before: Sockstat) -> Bool {
+  /// Whether what is known, now that the listeners are, may be all that there is.
+  func mayKnowRest(_ known: NamespaceKnowledge, before: Sockstat) -> Bool {
     let connections = UInt64(known.connections.count)
-    return isWorthAsking(for: connections, before) && total(before) == listeners + connections
+    return isWorthAsking(for: connections, before) && mayBeAll(known, connections: connections, before)
   }
 
   /// Whether the sockets that were read are all that there are.
@@ -92,6 +87,12 @@ struct WalkChoice: Equatable, Sendable {
     guard let present else { return false }
     let total = total(present)
     return isWorthAsking(for: total - min(known.listeners ?? 0, total), present)
+  }
+
+  /// Whether connections, so many, and the listeners that are known may be all that there is. Listeners that are not known may be many.
+  func mayBeAll(_ known: NamespaceKnowledge, connections: UInt64, _ present: Sockstat) -> Bool {
+    let total = total(present)
+    return known.listeners.map { $0 + connections == total } ?? (connections <= total)
   }
 
   /// Not for one of the two states of TIME_WAIT alone: sockstat does not tell them apart.

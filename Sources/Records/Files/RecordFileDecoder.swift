@@ -175,6 +175,7 @@ private struct DecodedBatch: ~Copyable {
         guard ship(encoder, sink) else { return false }
       case .malformed(let reason):
         throw RecordFileError(offset: datagram.offset + position, reason: reason.rawValue)
+      // What was captured may hold acknowledgements of anything; the messages behind it count.
       case .acknowledged: break
       case .datagramEnd, .dumpDone, .dumpError:
         return true

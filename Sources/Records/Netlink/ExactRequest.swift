@@ -1,7 +1,7 @@
 /// Requests for single sockets, several in one datagram: the kernel finds each in its hash and walks nothing
 /// (`inet_diag_dump_one_icsk` in net/ipv4/inet_diag.c). It answers them one by one, in order, before send(2) returns
 /// (`netlink_rcv_skb` in net/netlink/af_netlink.c): each with a datagram that holds the socket as a dump would report it, or
-/// NLMSG_ERROR with ENOENT (nothing there) or ESTALE (another socket, by its cookie).
+/// NLMSG_ERROR with ENOENT: nothing is there, or, by its cookie, another socket (older kernels: ESTALE).
 ///
 /// Behind them a message that asks for nothing but to be acknowledged: its answer is the last.
 public enum ExactRequest {

@@ -41,6 +41,8 @@ public struct SocketID: Equatable, Sendable {
   /// It is a connection, at whatever stage but that of a request (SYN_RECV), which sockstat does not count.
   public var isConnection: Bool { states.isDisjoint(with: [.listen, .requests]) }
 
+  public var isListener: Bool { states == .listen }
+
   /// It is in one of the states in which the kernel may keep the least of a connection: sockstat counts it as `tw` then.
   public var isTimeWait: Bool { !states.isDisjoint(with: .timeWait) }
 

@@ -21,6 +21,14 @@ import Testing
     #expect(clock.verdict(now: 1501, held: 701, timeout: 500) == .heldTooLong)
   }
 
+  @Test func timeInLineForAReaderIsNobodys() {
+    var clock = DumpClock(now: 1_000, held: 0)
+    clock.leaveOut(from: DumpClock.Moment(now: 1_050, held: 0), to: DumpClock.Moment(now: 9_050, held: 700))
+    #expect(clock.verdict(now: 9_100, held: 700, timeout: 100) == .inTime)
+    #expect(clock.verdict(now: 9_101, held: 700, timeout: 100) == .timedOut)
+    #expect(clock.verdict(now: 9_300, held: 801, timeout: 100) == .heldTooLong)
+  }
+
   @Test func theMeterAddsUpOnlyHeldTime() {
     var meter = HoldMeter()
     #expect(meter.held(now: 100) == 0)

@@ -116,8 +116,7 @@ import Testing
     let choice = WalkChoice(states: .all)
     func may(_ listeners: UInt64, inUse: UInt64, onHost: UInt64 = 1_000) -> Bool {
       choice.mayKnowRest(
-        known(10, listeners: nil), listeners: listeners,
-        before: Sockstat(inUse: inUse, timeWait: 0, allocated: onHost))
+        known(10, listeners: listeners), before: Sockstat(inUse: inUse, timeWait: 0, allocated: onHost))
     }
     #expect(may(3, inUse: 13) && !may(2, inUse: 13) && !may(3, inUse: 14) && !may(3, inUse: 13, onHost: 159))
   }
@@ -145,6 +144,18 @@ import Testing
     #expect(remembers(13, listeners: 3, choice) && !remembers(3, listeners: 3, choice))
     #expect(!remembers(10, listeners: 0, WalkChoice(asksForKnown: false, states: .all)))
     #expect(!choice.remembersConnections(some, present: nil))
+  }
+
+  /// A list that cannot be all is not kept: it would be asked for when the numbers agree by chance.
+  @Test func whatWasFoundIsHeldAgainstSockstat() {
+    let choice = WalkChoice(states: .all)
+    func mayBeAll(_ connections: UInt64, listeners: UInt64?) -> Bool {
+      choice.mayBeAll(
+        Self.known(listeners: listeners), connections: connections,
+        Sockstat(inUse: 12, timeWait: 1, allocated: 1_000))
+    }
+    #expect(mayBeAll(10, listeners: 3) && !mayBeAll(9, listeners: 3) && !mayBeAll(11, listeners: 3))
+    #expect(mayBeAll(10, listeners: nil) && mayBeAll(13, listeners: nil) && !mayBeAll(14, listeners: nil))
   }
 
   @Test func whoDoesNotAskForKnownConnectionsWalks() {
