@@ -5,7 +5,8 @@
 ///
 /// Behind them a message that asks for nothing but to be acknowledged: its answer is the last.
 public enum ExactRequest {
-  private static let headerBytes = NetlinkSize.messageHeader + 8  // struct nlmsghdr, struct inet_diag_req_v2 up to its id
+  /// `struct nlmsghdr`, and `struct inet_diag_req_v2` up to its id.
+  private static let headerBytes = NetlinkSize.messageHeader + 8
   /// Bytes of a request for one socket.
   public static let byteCount = headerBytes + 48
   /// Bytes of the message that is the last.
