@@ -31,7 +31,8 @@ help:
 	@echo "make bench-parquet  a million rows as Parquet, beside pyarrow; sums in three readers (PARQUET_ROWS=1000000)"
 	@echo "make fuzz      fuzz the netlink walk and the configuration parser (FUZZ_SECONDS=300 each)"
 	@echo "make sanitize  the unit tests under address sanitizer (release) and thread sanitizer"
-	@echo "make soak      60 s of namespace churn at full rate; 20 pipelines, 3 threads, 5 min; 50 kills; servers that die"
+	@echo "make soak      60 s of namespace churn at full rate; 20 pipelines, 3 threads, 5 min; 50 kills; servers that go;"
+	@echo "               100,000 rows to each sink"
 
 run:
 	@scripts/setup run
@@ -59,7 +60,9 @@ soak: build $(TEST_TOOLS)
 	CHURN_SECONDS=60 $(PYTEST)/test_churn.py
 	SCHEDULER_SECONDS=$(SCHEDULER_SECONDS) $(PYTEST)/test_scheduler.py -k cadence
 	XTCPD_KILLS=50 $(PYTEST)/test_spill.py -k every_kill
+	OUTAGE_SECONDS=10 $(PYTEST) -k "test_sink_ and (go_lose or killed_loses)"
 	OUTAGE_SECONDS=30 OUTAGE_RESTARTS=20 $(PYTEST)/test_outages.py -s
+	STEADY_ROWS=100000 $(PYTEST) -k "every_row_arrives or every_record_arrives or sent_whole"
 
 lint:
 	@scripts/setup lint

@@ -23,7 +23,7 @@ def xtcpd(*arguments, timeout=60, prefix=(), **options):
     return subprocess.run([*prefix, BINARY, *arguments], capture_output=True, timeout=timeout, check=False, **options)
 
 
-def end(process, timeout=10):
+def end(process, timeout=20):
     """Ends a process that a test started, by its own handle: SIGTERM first, SIGKILL if that does not help."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
@@ -99,14 +99,26 @@ class Population:
 
     def ss(self):
         """{netns cookie: {socket cookie: tokens}}."""
-        return {namespace["cookie"]: ss(namespace["path"]) for namespace in self.namespaces}
+        return {cookie: sstext.parse(text) for cookie, text in self.texts_of_ss().items()}
+
+    def texts_of_ss(self):
+        """{netns cookie: text}: what ss() reads; for who looks twice and has time to read it afterwards."""
+        return {namespace["cookie"]: text_of_ss(namespace["path"], *sstext.OPTIONS) for namespace in self.namespaces}
+
+    def keys(self):
+        """{(netns cookie, socket cookie)} of what ss sees: all that is asked of it where values are not compared."""
+        return {(namespace["cookie"], int(cookie, 16)) for namespace in self.namespaces
+                for cookie in re.findall(r"\bsk:([0-9a-f]+)", text_of_ss(namespace["path"], "-tanHe"))}
+
+
+def text_of_ss(path, *options):
+    # nsenter and not `ip netns exec`: the latter mounts another /sys, and ss could not name cgroups.
+    return subprocess.run(["nsenter", f"--net={path}", "ss", *options], capture_output=True, text=True, timeout=60,
+                          check=True).stdout
 
 
 def ss(path):
-    # nsenter and not `ip netns exec`: the latter mounts another /sys, and ss could not name cgroups.
-    done = subprocess.run(["nsenter", f"--net={path}", "ss", *sstext.OPTIONS], capture_output=True, text=True,
-                          timeout=60, check=True)
-    return sstext.parse(done.stdout)
+    return sstext.parse(text_of_ss(path, *sstext.OPTIONS))
 
 
 def cgroup_paths():
@@ -183,7 +195,7 @@ def sockets_of_the_host():
     return int(re.search(r"^TCP: .* alloc (\d+)", pathlib.Path("/proc/net/sockstat").read_text(), re.M)[1])
 
 
-def eventually(condition, timeout=10, what="condition"):
+def eventually(condition, timeout=20, what="condition"):
     """Waits until `condition()` is true, and returns what it gave."""
     deadline = time.monotonic() + timeout
     while True:

@@ -1,6 +1,5 @@
 """Fixtures. Without root, without the binary or without a tool these tests fail; none is skipped for that."""
 import os
-import time
 
 import pytest
 
@@ -25,8 +24,6 @@ def crowd():
     with bed.Population(namespaces=4, v4=1300, v6=800, mapped=500, listeners=50, time_wait=200, churn=10,
                         half_closed=24, stuffed=16, lossy=12, syn_sent=4, syn_received=8, mptcp=4, active=100,
                         rate=200) as population:
-        # Probes and retransmissions are frequent at first, and what changes between two looks is not compared.
-        time.sleep(5)
         yield population
 
 

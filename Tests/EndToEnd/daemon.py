@@ -50,6 +50,8 @@ class Daemon:
         of_process.setdefault("control", {}).setdefault("socket", self.socket)
         of_process.setdefault("metrics", {"listen": "127.0.0.1:0"})
         of_process.setdefault("data_dir", str(self.folder / "data"))
+        # Files are written as a whole here; a reload need not wait until they are old.
+        of_process.setdefault("reload", {}).setdefault("settle", "0s")
         return yaml.safe_dump({"version": 1, **settings, "pipelines": pipelines}, sort_keys=False)
 
     def write(self, pipelines, settings=None):
@@ -123,7 +125,7 @@ class Daemon:
                 found[-1]["text"] += "\n" + entry["message"]
         return found
 
-    def verdict_after(self, act, timeout=15):
+    def verdict_after(self, act, timeout=20):
         """The verdict of the reload that `act` brings about."""
         count = len(self.verdicts())
         act()
@@ -172,10 +174,18 @@ class Daemon:
     def blocks_hangup(self):
         return self.proc.mask("SigBlk") >> (signal.SIGHUP - 1) & 1 == 1
 
+    def ends(self, pipeline):
+        """When its polls ended, in seconds of the wall clock."""
+        return [datetime.datetime.fromisoformat(poll["time"].replace("Z", "+00:00")).timestamp()
+                for poll in self.polls(pipeline)]
+
+    def gaps(self, pipeline):
+        """The times between the ends of two polls in a row, in seconds."""
+        ends = self.ends(pipeline)
+        return [later - earlier for earlier, later in zip(ends, ends[1:])]
+
     def longest_gap(self, pipeline):
-        """The longest time between the ends of two polls in a row, in seconds."""
-        ends = [datetime.datetime.fromisoformat(poll["time"].replace("Z", "+00:00")) for poll in self.polls(pipeline)]
-        return max((later - earlier).total_seconds() for earlier, later in zip(ends, ends[1:]))
+        return max(self.gaps(pipeline))
 
     @property
     def http(self):
@@ -200,6 +210,19 @@ class Daemon:
         return [entry for entry in list(self.log) if entry["message"] == "poll"
                 and pipeline in (None, entry.get("pipeline"))]
 
+    def complete_polls(self, pipeline=None):
+        """Those that read every namespace to its end. What others lack they say: `incomplete`."""
+        return [poll for poll in self.polls(pipeline) if int(poll["incomplete"]) == 0]
+
+    def wait_for_complete_polls(self, count, pipeline=None, timeout=60):
+        """Where each poll counts that had the time: a loaded machine lets some run into their timeout."""
+        def enough():
+            self.check_alive()
+            polls = self.complete_polls(pipeline)
+            return polls if len(polls) >= count else None
+        return bed.eventually(enough, timeout, f"{count} complete polls of {pipeline or 'any pipeline'}; "
+                              f"log: {self.raw[-5:]}")
+
     def wait_for_polls(self, count, pipeline=None, timeout=30):
         def enough():
             self.check_alive()
@@ -207,7 +230,22 @@ class Daemon:
             return polls if len(polls) >= count else None
         return bed.eventually(enough, timeout, f"{count} polls of {pipeline or 'any pipeline'}; log: {self.raw[-5:]}")
 
-    def wait_for_log(self, *words, timeout=5):
+    def poll(self, pipeline="p", count=1):
+        """Has a pipeline poll now, one after the other, and returns the log's summaries of these polls. For a pipeline
+        with a long interval, whose timeout is as long: no load of the machine makes such a poll incomplete."""
+        self.wait_for_polls(1, pipeline)  # The first comes by itself.
+        asked = []
+        for _ in range(count):
+            answer = self.ask({"command": "poll", "pipeline": pipeline})
+            assert answer["ok"], answer
+            asked.append(answer["poll"]["sequence"])
+
+        def told():
+            found = [poll for poll in self.polls(pipeline) if int(poll["sequence"]) in asked]
+            return found if len(found) == len(asked) else None
+        return bed.eventually(told, what=f"polls {asked} in the log")
+
+    def wait_for_log(self, *words, timeout=20):
         """The first log line that contains every word (any case)."""
         def found():
             for line in list(self.raw):

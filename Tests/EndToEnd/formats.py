@@ -100,6 +100,10 @@ def keys(name, data, schema):
         found = [re.findall(rf"\b{field}: (\d+)", data.decode()) for field in KEY]
         assert len({len(column) for column in found}) == 1
         return [tuple(map(int, row)) for row in zip(*found)]
+    if name in ("csv", "tsv"):
+        header, *lines = table(name, data)
+        places = [header.index(field) for field in KEY]
+        return [tuple(int(line[place]) for place in places) for line in lines]
     return [tuple(int(row[field]) for field in KEY) for row in rows(name, data)]
 
 

@@ -76,7 +76,7 @@ def take_word(words, tokens):
     word = words.pop(0)
     if word in ("send", "pacing_rate", "delivery_rate"):
         tokens[word] = words.pop(0)
-    elif re.fullmatch(r"[<-]-[>-]", word):
+    elif word[0] in "<-" and re.fullmatch(r"[<-]-[>-]", word):
         tokens["shutdown"] = word
     elif word in FLAGS:
         tokens[word] = ""

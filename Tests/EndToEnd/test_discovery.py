@@ -58,15 +58,14 @@ def coming_and_going(is_wanted, seconds):
 
 
 def main_thread_seconds(pid):
-    """User and system time of the main thread, /proc/PID/task/TID/stat."""
-    fields = pathlib.Path(f"/proc/{pid}/task/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """User and system time of the main thread: in nanoseconds, not in ticks of 10 ms."""
+    return int(pathlib.Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 @pytest.mark.parametrize("churning", [False, True], ids=["quiet", "ten new namespaces a second"])
 def test_discovery_costs_at_most_two_percent_of_a_core(tmp_path, churning):
     """5,000 processes, 50 pipelines that poll each second: one discoverer serves all, and is paced."""
-    seconds = 20
+    seconds = 10  # From one scan of all processes to the next.
     settings = {"interval": "1s", "namespaces": {"include": [{"name": HERE + "*"}]},
                 "sinks": {"out": {"type": "blackhole", "format": "protobuf_list"}}}
     with processes(5000), coming_and_going(churning, seconds + 15):
@@ -98,7 +97,7 @@ def test_a_new_mount_shows_in_rows_within_a_second(tmp_path):
                 started = time.monotonic()
                 subprocess.run(["ip", "netns", "attach", name, str(held.pid)], check=True)
                 try:
-                    bed.eventually(lambda cookie=held.cookie: str(cookie) in output.read_text(), 5, "rows of " + name)
+                    bed.eventually(lambda cookie=held.cookie: str(cookie) in output.read_text(), 20, "rows of " + name)
                     assert time.monotonic() - started < 1
                 finally:
                     subprocess.run(["ip", "netns", "delete", name], check=True)
@@ -109,7 +108,7 @@ def test_a_namespace_that_only_a_process_holds_shows_after_an_interval(tmp_path)
     with daemon.Daemon(tmp_path, {"p": pipeline(output, "all")}, settings=scanning("1s")) as running:
         running.wait_for_polls(2)
         with holder.Holder(LISTENER) as held:
-            holder.wait_for_name(output, f"net:[{held.inode}]", timeout=3)
+            holder.wait_for_name(output, f"net:[{held.inode}]", timeout=8)  # sooner than by default
 
 
 def test_a_namespace_outlives_its_mount_and_its_first_process(tmp_path):
@@ -134,7 +133,7 @@ def test_a_namespace_outlives_its_mount_and_its_first_process(tmp_path):
                 first.process.stdin.close()
                 first.process.wait(10)
                 gone = time.time_ns()
-                bed.eventually(later_rows, 5, "rows after the first process has gone")
+                bed.eventually(later_rows, 20, "rows after the first process has gone")
                 assert {row["inet_diag_msg_socket_source_port"] for row in later_rows()} == {7001}
                 second.stdin.close()
 
@@ -193,7 +192,7 @@ def cgroup(request):
         part.mkdir()
     yield request.param, root, directory / "pods/one"
     for part in (directory / "pods/one", directory / "pods", directory):
-        bed.eventually(lambda part=part: not (part / "cgroup.procs").read_text(), 5, f"{part} is empty")
+        bed.eventually(lambda part=part: not (part / "cgroup.procs").read_text(), 20, f"{part} is empty")
         part.rmdir()
 
 

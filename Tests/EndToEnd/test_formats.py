@@ -27,14 +27,14 @@ def variety():
 
 @pytest.fixture(scope="module")
 def outputs(variety, tmp_path_factory):
-    """{format: the bytes of two or more polls}: all written by one pipeline, from the same dumps."""
+    """{format: the bytes of two polls}: all written by one pipeline, from the same dumps."""
     folder = tmp_path_factory.mktemp("formats")
     paths = {name: folder / f"rows.{name}" for name in formats.FORMATS}
     sinks = {name: {"type": "file", "path": str(path), "format": name} for name, path in paths.items()}
-    pipeline = {"interval": "2s", "align": "none", "namespaces": variety.selection, "label": 'a "quoted", \\label: ÿ',
+    pipeline = {"interval": "1h", "align": "none", "namespaces": variety.selection, "label": 'a "quoted", \\label: ÿ',
                 "attributes": "all", "batch": {"rows": 300}, "pools": {"batches": 20}, "sinks": sinks}
     with daemon.Daemon(folder, {"all-formats": pipeline}) as running:
-        running.wait_for_polls(2)
+        running.poll("all-formats")
     data = {name: path.read_bytes() for name, path in paths.items()}
     assert len(formats.rows("jsonl", data["jsonl"])) > 2000
     return data

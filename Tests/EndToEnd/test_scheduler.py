@@ -10,7 +10,7 @@ import pytest
 import bed
 import daemon
 
-SECONDS = int(os.environ.get("SCHEDULER_SECONDS", "12"))
+SECONDS = int(os.environ.get("SCHEDULER_SECONDS", "8"))
 FORMATS = ["jsonl", "protobuf_list", "csv", "msgpack", "protobuf", "tsv", "proto_json", "proto_text"]
 INTERVALS = ["200ms", "300ms", "500ms", "700ms", "1s"]
 ATTRIBUTES = ["default", "all", ["info"], ["info", "cong", "skmem"], []]
@@ -81,7 +81,8 @@ def test_a_huge_pipeline_does_not_hold_up_a_small_one_on_its_loop(tenants, tmp_p
         for attempt in range(3):
             alone = lateness(tmp_path / f"alone-{attempt}", {"small": small}, output)
             beside = lateness(tmp_path / f"beside-{attempt}", {"small": small, "huge": huge}, output)
-            call = max(crowd.longest_call_ms(), tenants.longest_call_ms())
+            # Of several dumps, as the worst of many polls is compared with it.
+            call = max(some.longest_call_ms() for some in (crowd, tenants) for _ in range(5))
             print(f"late by, median/worst ms: alone {alone}, beside a huge one {beside}; one call {call:.1f} ms")
             # Twice: a turn may hold the end of one call and the beginning of the next.
             if beside[1] <= 2 * call + alone[1] + 5:
@@ -105,10 +106,10 @@ def lateness(folder, pipelines, output):
 def footprint(folder, namespaces):
     """Threads and resident MiB of a daemon that has read so many namespaces a few times."""
     with bed.Population(namespaces=namespaces, v4=10, listeners=2) as population:
-        one = {"interval": "500ms", "namespaces": population.selection, "reader": {"mode": "io_uring"},
+        one = {"interval": "500ms", "align": "none", "namespaces": population.selection, "reader": {"mode": "io_uring"},
                "sinks": {"out": {"type": "blackhole", "format": "protobuf_list"}}}
         with daemon.Daemon(folder, {"p": one}) as running:
-            polls = running.wait_for_polls(5)
+            polls = running.wait_for_polls(4)
             found = running.proc.threads, running.proc.peak_rss_mib
         assert int(polls[-1]["namespaces"]) == namespaces
     return found

@@ -1,4 +1,5 @@
 """What stands behind `${env:}`, `${file:}` and `${credential:}` is nowhere to be seen but in rows."""
+import contextlib
 import json
 import os
 import re
@@ -79,14 +80,15 @@ def with_value(path, value):
 
 
 def test_no_setting_shows_what_it_was_given(outside, tmp_path):
-    """Each setting gets each secret, which is an error for most of them."""
+    """Each setting gets a secret from each place, which is an error for most of them; and in a list, from one place."""
     path = tmp_path / "xtcpd.yaml"
     valid = 0
     names = sorted(shown.all_settings() - {"include", "defaults", "profiles", "sinks", "pipeline.sinks"})
     for number, name in enumerate(names):
-        shape = list(SHAPES)[number % len(SHAPES)]
+        turn = number + ("env", "file", "credential").index(outside.kind)
+        shape = list(SHAPES)[turn % len(SHAPES)]
         spelling = outside.put(shape, SHAPES[shape])
-        for value in (spelling, [spelling]):
+        for value in (spelling, [spelling]) if turn % 3 == 0 else (spelling,):
             path.write_text(yaml.safe_dump(with_value(name, value)))
             done = bed.xtcpd("check", "--config", path, "--format", "json", env=outside.environment)
             assert_hidden(done.stdout + done.stderr, name)
@@ -95,7 +97,7 @@ def test_no_setting_shows_what_it_was_given(outside, tmp_path):
                 for command in (("config", "show", "--origin"), ("plan", "--against", path)):
                     again = bed.xtcpd(*command, "--config", path, env=outside.environment)
                     assert_hidden(again.stdout + again.stderr, (name, command))
-    assert valid > 15
+    assert valid > 10
 
 
 def test_selectors_and_text_output_neither(outside, tmp_path):
@@ -123,7 +125,8 @@ def everything_told(running, environment):
     told["cmdline"] = (running.proc.folder / "cmdline").read_text()
     told["threads"] = " ".join(running.thread_names())
     for file in (running.folder / "data").rglob("*"):
-        if file.is_file():
+        # One that takes another's place bears another name before.
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
             told[str(file)] = file.read_text(errors="replace")
     return told
 
@@ -193,6 +196,7 @@ def hide(running, outside):
 
 
 def test_the_end_and_a_failed_start_tell_nothing(outside, tmp_path):
+    started = {}  # Some end by themselves, others after 2 s: all of them beside each other.
     for setting, value in (("control", {"socket": outside.put("socket", f"/proc/{MARK}/c.sock")}),
                            ("control", {"group": outside.put("group", MARK)}),
                            ("paths", {"proc": outside.put("proc", f"/nowhere/{MARK}")}),
@@ -202,10 +206,13 @@ def test_the_end_and_a_failed_start_tell_nothing(outside, tmp_path):
                "sinks": {"o": {"type": "blackhole"}}}
         settings = {"global": {setting: value, "log": {"level": "trace", "format": "text"}}}
         broken = daemon.Daemon(tmp_path / re.sub(r"\W", "", str(value)), {"p": one}, settings=settings)
-        done = subprocess.run(["timeout", "2", *broken.arguments], env=outside.environment, capture_output=True,
-                              text=True, timeout=20, check=False)
-        assert_hidden(done.stdout + done.stderr, setting)
-        assert done.stderr
+        started[str(value)] = broken, subprocess.Popen(
+            ["timeout", "2", *broken.arguments], env=outside.environment, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True)
+    for value, (_, process) in started.items():
+        told = process.communicate(timeout=60)[0]
+        assert_hidden(told, value)
+        assert told
 
 
 def test_sinks_keep_what_they_log_in_with_to_themselves(outside, tmp_path):

@@ -139,6 +139,7 @@ def test_nats_keeps_a_stream_over_a_kill(release):
             await connection.flush()
         with server.subscribe("core") as subscriber, server.client() as client:
             client.call(publish)
+            bed.eventually(subscriber.read_all, what="the message, before the connection breaks")
             server.kill()
             server.restart()
             assert [message.data for message in subscriber.read_all()] == [b"\xff"]

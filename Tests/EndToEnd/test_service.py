@@ -168,12 +168,12 @@ class TestUnit:
 
     def test_what_it_permits_is_enough(self, tmp_path, still):
         out = tmp_path / "rows.jsonl"
-        web = {**PIPELINE, "namespaces": still.selection, "reader": {"mode": "io_uring"},
+        web = {**PIPELINE, "interval": "1h", "namespaces": still.selection, "reader": {"mode": "io_uring"},
                "sinks": {"out": {"type": "file", "path": str(out), "format": "jsonl"}}}
-        plain = {**PIPELINE, "namespaces": still.selection, "reader": {"mode": "syscall"}}
+        plain = {**PIPELINE, "interval": "1h", "namespaces": still.selection, "reader": {"mode": "syscall"}}
         with Daemon(tmp_path / "d", {"web": web, "plain": plain}, prefix=self.confined()) as daemon:
-            daemon.wait_for_polls(3, "web")
-            daemon.wait_for_polls(3, "plain")
+            daemon.poll("web", 2)
+            daemon.poll("plain", 2)
             assert daemon.proc.folder.joinpath("status").read_text().count("Seccomp:\t2") == 1
             assert not [line for line in daemon.raw if "missing CAP" in line or "denied" in line], daemon.raw
             assert daemon.status()["state"] == "running" and daemon.get("/readyz")[0] == 200

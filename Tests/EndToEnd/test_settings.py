@@ -91,8 +91,13 @@ class Rows:
     def of(self, name):
         return bed.records_of(self.path(name).read_text())
 
+    def complete_polls(self, name):
+        """The rows of each poll that was read to its end."""
+        polls = bed.group_by(self.of(name), "poll_sequence")
+        return [polls.get(int(poll["sequence"]), []) for poll in self.running.complete_polls(name)]
+
     def first_poll(self, name):
-        return [row for row in self.of(name) if row["poll_sequence"] == 1]
+        return self.complete_polls(name)[0]
 
     def starts(self, name):
         return sorted({row["poll_start_ns"] for row in self.of(name)})
@@ -145,6 +150,8 @@ def fixture_rows(tmp_path_factory):
         with daemon.Daemon(folder, pipelines, settings=settings) as running:
             for name in ("slow", "all", "spread", "wallclock"):
                 running.wait_for_polls(4, name)
+            for name in ("all", "sampled", *[f"filter.{key}" for key in FILTERS]):
+                running.wait_for_complete_polls(3, name)
             status = running.status()
             rings = running.rings()
     status["rings"] = rings
@@ -185,8 +192,9 @@ def test_polls_come_at_the_interval(rows):
     for name, interval in (("all", INTERVAL), ("slow", 2 * INTERVAL)):
         starts = rows.starts(name)
         assert len(starts) >= 4
-        apart = (starts[-1] - starts[0]) / (len(starts) - 1)
-        assert abs(apart - interval) < 0.15 * interval, (name, apart)
+        apart = [later - earlier for earlier, later in zip(starts, starts[1:])]
+        # A machine that is busy with others leaves some out; none comes sooner, and some are in time.
+        assert sum(apart) / len(apart) > 0.75 * interval and min(apart) < 1.25 * interval, (name, apart)
 
 
 @shows("pipeline.align")
@@ -230,8 +238,7 @@ def test_a_filter_leaves_what_it_says(rows, key):
 
 @shows("pipeline.sample.every")
 def test_a_sample_is_the_same_at_every_poll(rows):
-    polls = bed.group_by(rows.of("sampled"), "poll_sequence")
-    kept = [{row["inet_diag_msg_socket_cookie"] for row in poll} for poll in polls.values()]
+    kept = [{row["inet_diag_msg_socket_cookie"] for row in poll} for poll in rows.complete_polls("sampled")]
     assert len(kept) >= 3 and all(cookies == kept[0] for cookies in kept)
     everything = len(rows.first_poll("all"))
     assert everything / 10 < len(kept[0]) < everything / 2
@@ -325,19 +332,24 @@ def test_completions_are_reaped_in_batches(tmp_path):
 def test_parallel_readers_are_threads_within_the_budget(tmp_path, mode):
     found = {}
     with bed.Population(namespaces=6, v4=1500, listeners=2) as crowd:
+        wanted = len(crowd.keys())
         for count in (1, 3):
-            one = {"interval": "200ms", "align": "none", "namespaces": crowd.selection,
+            one = {"interval": "300ms", "align": "none", "namespaces": crowd.selection,
                    "reader": {"mode": mode, "parallelism": count}, "sinks": {"out": {"type": "blackhole"}}}
             settings = {"global": {"resources": {"threads": 1 + count, "loops": 1}}}
             names, most = set(), 0
             with daemon.Daemon(tmp_path / str(count), {"p": one}, settings=settings) as running:
-                while len(running.polls()) < 10:
+                # A poll for which a loaded machine leaves no time says that it is incomplete; no other one lacks a row.
+                deadline = time.monotonic() + 60
+                while len(running.complete_polls()) < 8:
                     running.check_alive()
+                    assert time.monotonic() < deadline, running.polls()
                     now = test_settings_process.thread_names(running.process.pid)
                     most = max(most, len(now))
                     names |= {name.split("-")[-1] for name in now}
             found[count] = ({name for name in names if name.startswith("reader")}, most)
-            assert len({poll["encoded"] for poll in running.polls()}) == 1
+            assert {int(poll["encoded"]) for poll in running.complete_polls()} == {wanted}, running.polls()
+            assert all(int(poll["encoded"]) <= wanted for poll in running.polls()), running.polls()
     print(f"readers seen, most threads: {found}")
     assert found == {1: (set(), 2), 3: ({"reader0", "reader1"}, 4)}, found
 

@@ -125,7 +125,7 @@ def test_processes_are_looked_at_once_an_interval(tmp_path):
                 settings=settings(discovery={"interval": interval})))
             running.wait_for_polls(2)
         held = stack.enter_context(holder.Holder([["0.0.0.0", port]]))
-        holder.wait_for_name(files["200ms"], f"net:[{held.inode}]", timeout=4)
+        holder.wait_for_name(files["200ms"], f"net:[{held.inode}]", timeout=20)
         assert f"net:[{held.inode}]" not in holder.names_in_file(files["1h"])
 
 
@@ -194,7 +194,7 @@ def test_control_groups_are_those_of_the_hierarchy(tmp_path):
         # Where version 2 alone is mounted, another path is no hierarchy, and what /proc says counts.
         assert len(mounted) == 1 or seen["wrong"] == set()
     finally:
-        bed.eventually(lambda: not (group / "cgroup.procs").read_text(), 5, "the group is empty")
+        bed.eventually(lambda: not (group / "cgroup.procs").read_text(), 20, "the group is empty")
         group.rmdir()
 
 
@@ -210,14 +210,14 @@ def test_a_changed_file_is_noticed_if_asked_for(tmp_path):
         for running in both:
             running.wait_for_polls(1)
             running.write({"p": pipeline(interval="300ms")})
-        bed.eventually(lambda: both[0].interval_ms("p") == 300, 5, "the change is noticed")
+        bed.eventually(lambda: both[0].interval_ms("p") == 300, 20, "the change is noticed")
         time.sleep(0.5)
         assert both[1].interval_ms("p") == 200 and not both[1].verdicts()
 
 
 @shows("global.reload.settle")
 def test_a_reload_waits_until_the_file_is_old_enough(tmp_path):
-    for settle, least, most in ((0, 0, 0.9), (1.5, 1.4, 4)):
+    for settle, least, most in ((0, 0, 1.3), (1.5, 1.4, 8)):
         of_process = settings(reload={"settle": f"{int(settle * 1000)}ms" if settle else "0s"})
         with daemon.Daemon(tmp_path / str(settle), {"p": pipeline()}, settings=of_process) as running:
             running.wait_for_polls(1)
@@ -241,7 +241,7 @@ def test_what_does_not_drain_is_waited_for_so_long(tmp_path):
                     running.wait_for_polls(3)
                     started = time.monotonic()
                     assert running.stop() == 0
-                    assert drain - 0.1 <= time.monotonic() - started <= drain + 1
+                    assert drain - 0.1 <= time.monotonic() - started <= drain + 1.5
                 assert running.totals()["p"]["sinks"]["out"]["dropped"] > 0
     finally:
         os.close(pipe)
@@ -267,7 +267,7 @@ def test_listeners_files_and_log_are_where_and_as_it_says(tmp_path):
         assert stat.S_ISSOCK(made.st_mode) and stat.S_IMODE(made.st_mode) == 0o606
         assert made.st_gid == grp.getgrnam("games").gr_gid
         assert running.http == f"http://127.0.0.1:{port}" and running.get("/healthz")[0] == 200
-        assert (tmp_path / "kept/last-good").exists()
+        bed.eventually((tmp_path / "kept/last-good").exists, what="a last good configuration")
         assert running.raw and not running.log, "no JSON"
         assert not any("poll" in line.split("=")[0] and "DEBUG" in line for line in running.raw)
         # Both are taken over while it runs.

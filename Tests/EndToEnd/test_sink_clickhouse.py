@@ -34,18 +34,18 @@ def refusal(code, status=500):
 @pytest.mark.parametrize("mode,encoding,compression", [
     ("io_uring", "protobuf_list", "none"), ("syscall", "protobuf_list", "zstd"), ("io_uring", "jsonl", "gzip")])
 def test_every_row_arrives(steady_crowd, tmp_path, mode, encoding, compression):
-    """100,000 of them, several batches an insert, with the values of the jsonl of the same polls."""
+    """steady.ROWS of them, several batches an insert, with the values of the jsonl of the same polls."""
     table = "xtcp_raw" if encoding == "protobuf_list" else "xtcp_text"
     with ClickHouse(user="xtcpd", password=SECRET) as server:
         out = sink(server, format=encoding, compression=compression, username="xtcpd", password=SECRET,
-                   batch={"bytes": "4MiB", "max_age": "5s"}, queue={"when_full": "block"})
+                   batch={"bytes": "4MiB", "max_age": "2s"}, queue={"when_full": "block"})
         one = steady.pipeline(steady_crowd, tmp_path, {"out": out}, reader={"mode": mode})
         with daemon.Daemon(tmp_path, {"p": one}) as running:
-            steady.poll(running, "p", 100_000)
-            bed.eventually(lambda: running.sink("p", "out")["delivered"] >= 100_000, 30, "100,000 rows")
+            steady.poll(running, "p")
+            bed.eventually(lambda: running.sink("p", "out")["delivered"] >= steady.ROWS, 30, "all rows")
         reference = steady.reference(running, tmp_path, "p")
         inserts = server.inserts()
-        assert server.count(table) == len(reference) >= 100_000
+        assert server.count(table) == len(reference) >= steady.ROWS
         assert 2 <= len(inserts) < sum(map(len, reference)) / (3 << 20), "batches go together"
         settings = inserts[0]["settings"]
         assert settings["wait_for_async_insert"] == settings["async_insert"] == "1"
@@ -97,7 +97,7 @@ def test_the_server_says_what_is_wrong(few, tmp_path):
         for name, out in wrong.items():
             with daemon.Daemon(tmp_path / name, {"p": pipeline(few, out)}, settings=IN_HASTE) as running:
                 running.wait_for_log("sink out", words[name], timeout=10)
-                bed.eventually(lambda running=running: dropped(running), 5, "rejected")
+                bed.eventually(lambda running=running: dropped(running), 20, "rejected")
                 assert set(dropped(running)) == {"rejected"}
                 assert SECRET not in "".join(running.raw)
         assert server.count("xtcp_raw") == 0

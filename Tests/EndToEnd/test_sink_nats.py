@@ -7,11 +7,13 @@ import yaml
 
 import bed
 import daemon
+import steady
 from servers.certificates import Certificates
 from servers.nats import Nats
 from servers.relay import Relay
 from shown import shows
-from test_sink_kafka import LIBRARY_THREADS, MODES, by_name, decoded, file_sink, name, pipeline, problem
+from test_sink_kafka import (IN_HASTE, LIBRARY_THREADS, MODES, OUTAGE, by_name, decoded, file_sink, name, pipeline,
+                             problem)
 
 
 @pytest.fixture(name="still_crowd", scope="module")
@@ -42,13 +44,13 @@ def library_threads(running):
 @shows("nats.servers", "nats.jetstream")
 @pytest.mark.parametrize("mode", MODES)
 def test_every_record_arrives_with_its_values(still_crowd, tmp_path, mode):
-    """100,000 rows through a stream, beside a file of the same polls."""
+    """steady.ROWS rows through a stream, beside a file of the same polls."""
     with Nats() as server:
         server.make_stream("rows", "xtcp.>")
         path = tmp_path / "rows.jsonl"
         sinks = {"out": nats_sink(server, jetstream=True), "file": file_sink(path)}
         with daemon.Daemon(tmp_path, {"web": pipeline(still_crowd, sinks, mode, interval="250ms")}) as running:
-            bed.eventually(lambda: delivered(running, "web") >= 100_000, 150, "100,000 rows")
+            bed.eventually(lambda: delivered(running, "web") >= steady.ROWS, 150, "all rows")
             assert len(library_threads(running)) <= 7, running.thread_names()
         messages = server.read_all("rows")
     written = by_name(bed.records_of(path.read_text()))
@@ -79,7 +81,7 @@ def test_core_subscribers_get_every_record(still_crowd, tmp_path, mode):
 
 @pytest.mark.parametrize("release", ["debian", "latest"])
 def test_a_server_that_is_killed_loses_nothing(still_crowd, tmp_path, release):
-    """Ten seconds without a server; its stream is on disk."""
+    """Some seconds without a server; its stream is on disk."""
     with Nats(release) as server:
         server.make_stream("rows", "xtcp.>")
         sinks = {"out": nats_sink(server, jetstream=True, timeout="1s")}
@@ -87,7 +89,7 @@ def test_a_server_that_is_killed_loses_nothing(still_crowd, tmp_path, release):
             bed.eventually(lambda: delivered(running, "web") >= 5_000, 60, "rows before")
             server.kill()
             bed.eventually(lambda: "nats" in problem(running, "web"), 15, "a failing sink")
-            time.sleep(10)
+            time.sleep(OUTAGE)
             before = delivered(running, "web")
             server.start()
             bed.eventually(lambda: delivered(running, "web") >= before + 10_000, 60, "rows after")
@@ -149,7 +151,7 @@ def test_who_may_publish(few, tmp_path, way):
                  "credentials": {}}[way]
         pipelines = {"right": pipeline(few, {"out": nats_sink(server, **right)}),
                      "wrong": pipeline(few, {"out": nats_sink(server, **wrong)})}
-        with daemon.Daemon(tmp_path, pipelines) as running:
+        with daemon.Daemon(tmp_path, pipelines, settings={"global": IN_HASTE}) as running:
             bed.eventually(lambda: delivered(running, "right") > 0, 20, "rows")
             bed.eventually(lambda: "uthori" in problem(running, "wrong"), 20, "a refusal")
             assert delivered(running, "wrong") == 0
@@ -217,7 +219,7 @@ def test_a_certificate_of_the_client(few, tmp_path, certificates):
         own = {"cert_file": str(certificates.client.certificate), "key_file": str(certificates.client.key)}
         pipelines = {"with": pipeline(few, {"out": nats_sink(server, tls={**tls, **own})}),
                      "without": pipeline(few, {"out": nats_sink(server, tls=tls)})}
-        with daemon.Daemon(tmp_path, pipelines) as running:
+        with daemon.Daemon(tmp_path, pipelines, settings={"global": IN_HASTE}) as running:
             bed.eventually(lambda: delivered(running, "with") > 0, 20, "rows")
             bed.eventually(lambda: problem(running, "without"), 20, "a refusal")
             assert delivered(running, "without") == 0

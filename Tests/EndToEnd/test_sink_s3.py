@@ -47,16 +47,16 @@ def plain(key, data):
     ("io_uring", "jsonl", "none", "jsonl"), ("syscall", "protobuf_list", "zstd", "pb.zst"),
     ("io_uring", "csv", "gzip", "csv.gz"), ("syscall", "parquet", "none", "parquet")])
 def test_every_row_arrives(steady_crowd, tmp_path, mode, encoding, compression, ending):
-    """100,000 of them, with credentials that may write and nothing else."""
+    """steady.ROWS of them, with credentials that may write and nothing else."""
     with S3() as server:
         out = sink(server, format=encoding, compression=compression, batch={"bytes": "16MiB", "max_age": "10s"},
                    queue={"bytes": "64MiB", "when_full": "block"})
         one = steady.pipeline(steady_crowd, tmp_path, {"out": out}, reader={"mode": mode})
         with daemon.Daemon(tmp_path, {"p": one}) as running:
-            steady.poll(running, "p", 100_000)
+            steady.poll(running, "p")
         reference = steady.reference(running, tmp_path, "p")
         totals = running.totals()["p"]["sinks"]["out"]
-        assert totals["delivered"] == totals["encoded"] == len(reference) >= 100_000
+        assert totals["delivered"] == totals["encoded"] == len(reference) >= steady.ROWS
         objects = server.read_all()
         for key in objects:
             shape = r"xtcpd/pipeline=p/host=[^/]+/date=\d{4}-\d\d-\d\d/hour=\d\d/[0-9a-f]{16}-\d+\." + re.escape(ending)

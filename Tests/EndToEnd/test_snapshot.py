@@ -1,5 +1,10 @@
 """xtcpd against ss on a large, living population: every socket, every value."""
+import concurrent.futures
 import csv
+import itertools
+import json
+import multiprocessing
+import re
 import time
 
 import pytest
@@ -20,19 +25,43 @@ MUST_BE_COMPARED = set("""
 # The population opens and closes connections here, so a row may belong to one that neither ss saw.
 CHURN = ("127.9.0.", "[::1]:7000", "[::1]:")
 
+NETNS_COOKIE = re.compile(r'"netns_cookie":(\d+)')
 
-def compare_everywhere(crowd, started, before, records, after, cgroups):
-    elapsed_ms = (time.monotonic() - started) * 1000
+
+@pytest.fixture(name="crowd", scope="module")
+def fixture_crowd(crowd):
+    # Probes and retransmissions are frequent at first, and what changes between two looks is not compared.
+    time.sleep(5)
+    return crowd
+
+
+@pytest.fixture(name="pool", scope="module")
+def fixture_pool():
+    """Most of what these tests take is reading text."""
+    with concurrent.futures.ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
+def compare_namespace(namespace, before, lines, after, cgroups, elapsed_ms):
+    """The report of a namespace, in a process of the pool."""
+    rows = [json.loads(line) for line in lines]
+    assert {row["netns"] for row in rows} == {namespace["name"]}
+    assert {row["netns_inode"] for row in rows} == {namespace["inode"]}
+    report = compare.compare(sstext.parse(before), sstext.parse(after), rows, cgroups, elapsed_ms)
+    strangers = [tokens for tokens in report.unknown if not tokens["local"].startswith(CHURN)]
+    assert strangers == [], f"rows of sockets that ss saw neither before nor after in {namespace['name']}"
+    return report
+
+
+def compare_everywhere(pool, crowd, before, text, after, cgroups, elapsed_ms):
+    """`before`, `after`: texts of ss; `text`: rows as jsonl, also of other namespaces."""
+    lines = {namespace["cookie"]: [] for namespace in crowd.namespaces}
+    for line in text.splitlines():
+        lines.get(int(NETNS_COOKIE.search(line)[1]), []).append(line)
+    cookies = [namespace["cookie"] for namespace in crowd.namespaces]
     total = compare.Report()
-    by_namespace = bed.group_by(records, "netns_cookie")
-    for namespace in crowd.namespaces:
-        rows = by_namespace[namespace["cookie"]]
-        assert {row["netns"] for row in rows} == {namespace["name"]}
-        assert {row["netns_inode"] for row in rows} == {namespace["inode"]}
-        report = compare.compare(before[namespace["cookie"]], after[namespace["cookie"]], rows, cgroups,
-                                 elapsed_ms)
-        strangers = [tokens for tokens in report.unknown if not tokens["local"].startswith(CHURN)]
-        assert strangers == [], f"rows of sockets that ss saw neither before nor after in {namespace['name']}"
+    for report in pool.map(compare_namespace, crowd.namespaces, map(before.get, cookies), map(lines.get, cookies),
+                           map(after.get, cookies), itertools.repeat(cgroups), itertools.repeat(elapsed_ms)):
         total.add(report)
     return total
 
@@ -45,17 +74,34 @@ def check(report):
     assert report.states == set(sstext.STATES.values()) - {"UNCONN"}
 
 
+class Look:
+    """Two looks of ss and how long they lasted, with what comes in between. A context manager."""
+
+    def __init__(self, crowd):
+        self.crowd = crowd
+
+    def __enter__(self):
+        self.started = time.monotonic()
+        self.before = self.crowd.texts_of_ss()
+        return self
+
+    def __exit__(self, *_):
+        self.after = self.crowd.texts_of_ss()
+        self.elapsed_ms = (time.monotonic() - self.started) * 1000
+
+    def compare(self, pool, text, cgroups):
+        return compare_everywhere(pool, self.crowd, self.before, text, self.after, cgroups, self.elapsed_ms)
+
+
 @pytest.mark.parametrize("mode", ["io_uring", "syscall"])
-def test_snapshot_agrees_with_ss(crowd, cgroups, mode):
+def test_snapshot_agrees_with_ss(crowd, cgroups, pool, mode):
     names = set()
     # What few sockets have may change in all of them between two looks: then there is another look.
     for _ in range(3):
-        started = time.monotonic()
-        before = crowd.ss()
-        done = bed.xtcpd("snapshot", "--all", "--format", "jsonl", "--mode", mode)
-        after = crowd.ss()
+        with Look(crowd) as look:
+            done = bed.xtcpd("snapshot", "--all", "--format", "jsonl", "--mode", mode)
         assert done.returncode == 0, done.stderr
-        report = compare_everywhere(crowd, started, before, bed.records_of(done.stdout), after, cgroups)
+        report = look.compare(pool, done.stdout, cgroups)
         check(report)
         names |= report.names
         if MUST_BE_COMPARED <= names:
@@ -64,7 +110,7 @@ def test_snapshot_agrees_with_ss(crowd, cgroups, mode):
 
 
 @pytest.mark.parametrize("mode", ["io_uring", "syscall"])
-def test_one_receive_buffer_serves_as_well(crowd, cgroups, mode, tmp_path):
+def test_one_receive_buffer_serves_as_well(crowd, cgroups, pool, mode, tmp_path):
     """Values must not alias a receive buffer that is used again: one buffer for everything."""
     output = tmp_path / "rows.jsonl"
     pipeline = {
@@ -72,12 +118,9 @@ def test_one_receive_buffer_serves_as_well(crowd, cgroups, mode, tmp_path):
         "reader": {"mode": mode, "recv_batch": 1}, "pools": {"receive_buffers": 1},
         "sinks": {"out": {"type": "file", "path": str(output), "format": "jsonl"}},
     }
-    started = time.monotonic()
-    before = crowd.ss()
-    with daemon.Daemon(tmp_path, {"one": pipeline}) as running:
+    with Look(crowd) as look, daemon.Daemon(tmp_path, {"one": pipeline}) as running:
         running.wait_for_polls(1)
-        after = crowd.ss()
-    check(compare_everywhere(crowd, started, before, bed.records_of(output.read_text()), after, cgroups))
+    check(look.compare(pool, output.read_text(), cgroups))
 
 
 def test_snapshot_of_the_host_namespace_agrees_with_ss(cgroups):
@@ -102,7 +145,7 @@ def test_states_and_columns_select(crowd):
     assert table[0] == columns
     rows = [dict(zip(columns, line)) for line in table[1:] if line[0] in crowd.names]
     assert {row["inet_diag_msg_state"] for row in rows} == {"LISTEN", "TIME_WAIT"}
-    listening = sum(tokens["state"] == "LISTEN" for sockets in crowd.ss().values() for tokens in sockets.values())
+    listening = sum(len(bed.text_of_ss(namespace["path"], "-tlnH").splitlines()) for namespace in crowd.namespaces)
     assert sum(row["inet_diag_msg_state"] == "LISTEN" for row in rows) == listening
 
 

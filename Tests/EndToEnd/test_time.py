@@ -112,7 +112,7 @@ def test_timestamps_when_the_reader_of_stdout_pauses(quiet, tmp_path, mode):
                 "batch": {"rows": 20}, "queue": {"bytes": "64KiB", "when_full": "block"},
                 "sinks": {"out": {"type": "stdout", "format": "jsonl"}}}
     text = b""
-    with Senders(quiet.namespaces[0], 250) as moments:
+    with Senders(quiet.namespaces[0], 150) as moments:
         expected = len(bed.ss(quiet.namespaces[0]["path"]))
         with daemon.Daemon(tmp_path, {"p": pipeline}, stdout=subprocess.PIPE) as running:
             pipe = running.process.stdout.fileno()

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MOST_ERRORS 1000
 
@@ -105,7 +106,6 @@ int main(int count, char **values) {
     printf("%s%s\n", error ? "error: " : "ok", error ? rd_kafka_err2str(error) : "");
     fflush(stdout);
   }
-  rd_kafka_mock_cluster_destroy(cluster);
-  rd_kafka_destroy(client);
-  return 0;
+  // The end of the process takes apart what there is, at once; librdkafka would take a second.
+  _exit(0);
 }
