@@ -244,14 +244,16 @@ def thousand(run):
 
 
 def parallel(run):
-    """Two dumps at once against one: many namespaces, and one large one."""
-    rows, figures = [], {"many": {}, "large": {}}
-    for case, counts in (("many", (SOCKETS_A_NAMESPACE, NAMESPACES)), ("large", (run.sockets * 2, 1))):
+    """Two dumps at once against one: many namespaces, the same with each of them walked, and one large one."""
+    cases = {"many": ((SOCKETS_A_NAMESPACE, NAMESPACES), {}),
+             "walked": ((SOCKETS_A_NAMESPACE, NAMESPACES), {"full_walk_every": 1}), "large": ((run.sockets * 2, 1), {})}
+    rows, figures = [], {case: {} for case in cases}
+    for case, (counts, reader) in cases.items():
         with Population(*counts) as population:
             expected = [readers.floor(population)]
             for mode in run.modes:
                 try:
-                    made, found = parallel_polls(run, population, case, mode)
+                    made, found = parallel_polls(run, population, case, mode, reader)
                 except Refused:
                     run.say(f"  {case}, {mode}: xtcpd refuses this parallelism")
                     figures[case][mode] = None
@@ -263,11 +265,11 @@ def parallel(run):
     return {"rows": rows, "figures": figures}
 
 
-def parallel_polls(run, population, case, mode):
+def parallel_polls(run, population, case, mode, reader):
     """Both daemons are there and poll in turn, never at the same time."""
     with contextlib.ExitStack() as stack:
-        daemons = [stack.enter_context(Collector(run, population.selection, mode, reader={"parallelism": number}))
-                   for number in (1, 2)]
+        daemons = [stack.enter_context(Collector(run, population.selection, mode,
+                                                 reader={**reader, "parallelism": number})) for number in (1, 2)]
         for daemon in daemons:
             daemon.warm_up(WARM_UP)
         found = interleave(run.polls, one=daemons[0].poll, two=daemons[1].poll)

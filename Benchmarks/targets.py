@@ -30,6 +30,7 @@ TARGETS = [
     Target("thousand", "threads", "threads more than with one namespace", 0, digits=0),
     Target("thousand", "rss_mib", "peak RSS, MiB", 40, digits=1),
     Target("parallel", "many", "wall of 200 namespaces, parallelism 2 / 1", 0.65),
+    Target("parallel", "walked", "wall of 200 namespaces, all walked, parallelism 2 / 1", 0.65),
     Target("parallel", "large", "wall of 2 x SOCKETS in one, parallelism 2 / 1", 0.70),
     Target("filter", "share", "CPU with a filter of 1% by port / without", 0.20),
     Target("allocations", "a_poll", "heap allocations a poll", 0, digits=1),

@@ -4,9 +4,10 @@ import Records
 /// which it is asked.
 struct KnownRead {
   /// How many are asked for in one datagram, at most: their answers wait in the socket together, up to its SO_RCVBUF.
-  static let most = 64
-  /// What one answer takes of SO_RCVBUF at most (its `truesize`; some 1.5 KiB on Linux 6.18).
-  static let answerBytes = 3_328
+  static let most = 90
+  /// What one answer takes of SO_RCVBUF at most (its `truesize`): 2 KiB, where the allocator rounds up to that, and struct sk_buff.
+  /// The default of SO_RCVBUF, 208 KiB, has room for 92 of them.
+  static let answerBytes = 2_304
   /// Bytes of the longest request.
   static let requestBytes = most * ExactRequest.byteCount + ExactRequest.endByteCount
 
